@@ -1,0 +1,57 @@
+//! How a call reaches its server.
+
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+
+use boxed::BoxFuture;
+use http::{Request, Response};
+use tonic::body::Body;
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceExt};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+mod boxed {
+    use std::future::Future;
+    use std::pin::Pin;
+
+    pub(super) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+}
+
+/// Carries the calls of a generated client to its server.
+#[derive(Clone)]
+pub struct Transport(BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>);
+
+impl Transport {
+    /// Calls `server` in the same process: no network, no HTTP/2, the same messages.
+    pub fn in_process<S>(server: S) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        Self(BoxCloneSyncService::new(server.map_err(|never: Infallible| match never {})))
+    }
+
+    /// Calls a server over `channel`.
+    pub fn remote(channel: tonic::transport::Channel) -> Self {
+        Self(BoxCloneSyncService::new(channel.map_err(BoxError::from)))
+    }
+}
+
+impl Service<Request<Body>> for Transport {
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = BoxFuture<Result<Response<Body>, BoxError>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        self.0.call(request)
+    }
+}

@@ -1,0 +1,102 @@
+//! Rows as types: what a table looks like to the services that own it.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use contracts::{CustomerId, Location, OrderNumber, Sku};
+
+use crate::error::StoreError;
+use crate::value::{Row, Value};
+
+/// A table: its name and its columns in the order in which rows are written and read.
+#[derive(Debug, Clone, Copy)]
+pub struct Table {
+    /// The name; unique across services.
+    pub name: &'static str,
+    /// The columns. The first is the primary key; the second of a [`Record`]'s is the version.
+    pub columns: &'static [&'static str],
+}
+
+impl Table {
+    pub(crate) fn insert(&self) -> String {
+        let places: Vec<_> = (1..=self.columns.len()).map(|n| format!("?{n}")).collect();
+        let columns = self.columns.join(", ");
+        format!("INSERT INTO {} ({columns}) VALUES ({})", self.name, places.join(", "))
+    }
+
+    /// `UPDATE` of every column behind the key, guarded by the version stored before.
+    pub(crate) fn update(&self) -> String {
+        let set: Vec<_> = (self.columns.iter().zip(1..).skip(1))
+            .map(|(column, place)| format!("{column} = ?{place}"))
+            .collect();
+        let guard = self.columns.len().saturating_add(1);
+        let (key, version) = (self.columns[0], self.columns[1]);
+        let set = set.join(", ");
+        format!("UPDATE {} SET {set} WHERE {key} = ?1 AND {version} = ?{guard}", self.name)
+    }
+
+    pub(crate) fn select(&self) -> String {
+        let columns = self.columns.join(", ");
+        format!("SELECT {columns} FROM {} WHERE {} = ?1", self.name, self.columns[0])
+    }
+
+    pub(crate) fn last_key(&self) -> String {
+        format!("SELECT COALESCE(MAX({}), 0) FROM {}", self.columns[0], self.name)
+    }
+}
+
+/// What a row is found by.
+pub trait Key: Clone + Eq + Hash + Ord + Send + Sync + Debug + 'static {
+    /// The key as a value of a statement.
+    fn value(&self) -> Value<'_>;
+}
+
+macro_rules! key {
+    ($($type:ty => |$key:ident| $value:expr;)*) => {
+        $(impl Key for $type {
+            fn value(&self) -> Value<'_> {
+                let $key = self;
+                Value::from($value)
+            }
+        })*
+    };
+}
+
+key! {
+    i64 => |key| *key;
+    OrderNumber => |key| *key;
+    Sku => |key| key;
+    CustomerId => |key| key;
+    Location => |key| key;
+    String => |key| key;
+}
+
+/// A row that is read once, kept in memory, and written once per COMMIT.
+///
+/// Inside transactions a record's table is read only by `Tx::load` and written only by `Tx::put`.
+pub trait Record: Clone + Send + Sync + 'static {
+    /// What the row is found by.
+    type Key: Key;
+    /// Name and columns.
+    const TABLE: Table;
+    /// How many rows are kept in memory after their COMMIT.
+    const CACHE_MAX: usize;
+
+    /// The row's key.
+    fn key(&self) -> Self::Key;
+    /// Grows with every change; a write expects the version that was read.
+    fn version(&self) -> u64;
+    /// Pushes the values of all columns, in the table's order.
+    fn write<'r>(&'r self, row: &mut Vec<Value<'r>>);
+    /// Reads a row with the table's columns.
+    fn read(row: &Row<'_>) -> Result<Self, StoreError>;
+}
+
+/// A row at the end of a journal: written once, never changed, and read only by others.
+pub trait Append: Send + 'static {
+    /// Name and columns; the first is the position, 1, 2, 3 … without a gap.
+    const TABLE: Table;
+
+    /// Pushes the values of all columns, in the table's order.
+    fn write<'r>(&'r self, row: &mut Vec<Value<'r>>);
+}

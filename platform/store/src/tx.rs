@@ -1,0 +1,344 @@
+//! A transaction, as services see it.
+
+use std::any::TypeId;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use contracts::{Draft, Event, EventId, Position, Timestamp};
+use futures::future::BoxFuture;
+use hashbrown::HashMap;
+use rusqlite::Connection;
+
+use crate::cache::{AnyCache, AppendList, RecordCache};
+use crate::error::StoreError;
+use crate::record::{Append, Record};
+use crate::sqlite;
+use crate::value::{Row, Value};
+
+type Act = Box<dyn FnOnce() + Send>;
+
+/// A consumer of the log that runs inside the writer's COMMIT.
+pub trait Stage: Send + 'static {
+    /// Reads where the consumer stands. Called once, before anything else.
+    fn start(&mut self, tx: &mut Tx) -> Result<(), StoreError>;
+    /// Whether there is anything to do at `now` but for the events of the current transaction.
+    fn ready(&self, now: Timestamp) -> bool;
+    /// Handles what is there; returns how many events that were.
+    fn run(&mut self, tx: &mut Tx) -> Result<usize, StoreError>;
+    /// Records where the consumer stands, before the flush.
+    fn finish(&mut self, tx: &mut Tx) -> Result<(), StoreError>;
+    /// The transaction ended; after a rollback the consumer stands where it stood before.
+    fn ended(&mut self, committed: bool);
+}
+
+/// One transaction on the writer. Everything it does is kept together or not at all.
+pub struct Tx {
+    connection: Connection,
+    now: Timestamp,
+    stream: u16,
+    segment: u64,
+    events: Vec<Arc<Event>>,
+    acts: Vec<Act>,
+    caches: Vec<Box<dyn AnyCache>>,
+    places: HashMap<TypeId, usize>,
+    /// Whether the current piece of work has an SQL savepoint: only once it ran a statement.
+    savepoint: bool,
+    /// Whether each piece of work is flushed by itself, to find the one that breaks a rule.
+    isolated: bool,
+    begun: (usize, usize),
+    pub(crate) rows_written: u64,
+}
+
+/// Finishes a future that waits for nothing but this transaction.
+pub(crate) fn finish_now<T>(mut future: BoxFuture<'_, T>) -> Option<T> {
+    let mut context = Context::from_waker(Waker::noop());
+    match future.as_mut().poll(&mut context) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "unknown".into())
+}
+
+impl Tx {
+    pub(crate) fn new(connection: Connection, stream: u16, last_segment: u64) -> Self {
+        Self {
+            connection,
+            now: Timestamp::default(),
+            stream,
+            segment: last_segment.saturating_add(1),
+            events: Vec::new(),
+            acts: Vec::new(),
+            caches: Vec::new(),
+            places: HashMap::new(),
+            savepoint: false,
+            isolated: false,
+            begun: (0, 0),
+            rows_written: 0,
+        }
+    }
+
+    /// The time of this transaction.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Reads rows by SQL. Records and appended rows that are not flushed yet are not seen.
+    #[expect(clippy::unused_async, reason = "a server database answers later; SQLite answers now")]
+    pub async fn query<T>(
+        &mut self,
+        sql: &str,
+        values: &[Value<'_>],
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError> + Send,
+    ) -> Result<Vec<T>, StoreError> {
+        sqlite::query(&self.connection, sql, values, read)
+    }
+
+    /// Runs a statement; returns the rows it touched, which the caller must check.
+    #[expect(clippy::unused_async, reason = "a server database answers later; SQLite answers now")]
+    pub async fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, StoreError> {
+        self.protect()?;
+        sqlite::execute(&self.connection, sql, values)
+    }
+
+    /// Runs a statement once per row; returns the rows it touched.
+    #[expect(clippy::unused_async, reason = "a server database answers later; SQLite answers now")]
+    pub async fn bulk(&mut self, sql: &str, rows: &[Vec<Value<'_>>]) -> Result<u64, StoreError> {
+        self.protect()?;
+        let mut touched: u64 = 0;
+        for row in rows {
+            touched = touched.saturating_add(sqlite::execute(&self.connection, sql, row)?);
+        }
+        Ok(touched)
+    }
+
+    /// Makes sure that the rows of `keys` are in memory, or known to be absent.
+    #[expect(clippy::unused_async, reason = "a server database answers later; SQLite answers now")]
+    pub async fn load<R: Record>(&mut self, keys: &[R::Key]) -> Result<(), StoreError> {
+        let place = self.place::<RecordCache<R>>(|| Box::new(RecordCache::<R>::new()));
+        let cache = self.caches[place].as_any_mut().downcast_mut::<RecordCache<R>>();
+        cache.map_or(Ok(()), |cache| cache.load(&self.connection, keys))
+    }
+
+    /// A row that was loaded or put; `None` if there is no such row.
+    pub fn get<R: Record>(&self, key: &R::Key) -> Option<&R> {
+        let place = self.places.get(&TypeId::of::<RecordCache<R>>())?;
+        let cache = self.caches.get(*place)?.as_any().downcast_ref::<RecordCache<R>>()?;
+        cache.get(key)
+    }
+
+    /// Inserts or changes a row. It must have been loaded before, unless its key is new.
+    pub fn put<R: Record>(&mut self, record: R) {
+        let place = self.place::<RecordCache<R>>(|| Box::new(RecordCache::<R>::new()));
+        if let Some(cache) = self.caches[place].as_any_mut().downcast_mut::<RecordCache<R>>() {
+            cache.put(record);
+        }
+    }
+
+    /// The next whole number for a new row of `R`: larger than every key before it.
+    #[expect(clippy::unused_async, reason = "a server database answers later; SQLite answers now")]
+    pub async fn number<R: Record>(&mut self) -> Result<i64, StoreError> {
+        let place = self.place::<RecordCache<R>>(|| Box::new(RecordCache::<R>::new()));
+        let cache = self.caches[place].as_any_mut().downcast_mut::<RecordCache<R>>();
+        cache.map_or(Err(StoreError::Stopped), |cache| cache.number(&self.connection))
+    }
+
+    /// Appends a row at the next position, and returns the position.
+    #[expect(clippy::unused_async, reason = "a server database answers later; SQLite answers now")]
+    pub async fn append<A: Append>(
+        &mut self,
+        row: impl FnOnce(i64) -> A + Send,
+    ) -> Result<i64, StoreError> {
+        let place = self.place::<AppendList<A>>(|| Box::new(AppendList::<A>::new()));
+        let list = self.caches[place].as_any_mut().downcast_mut::<AppendList<A>>();
+        list.map_or(Err(StoreError::Stopped), |list| list.push(&self.connection, row))
+    }
+
+    /// Tells the world, once this transaction is committed and only then.
+    pub fn publish(&mut self, draft: Draft) -> EventId {
+        let index = u32::try_from(self.events.len()).unwrap_or(Position::INDEX_MAX);
+        let position = Position { segment: self.segment, index };
+        let id = EventId::new(self.now, self.stream, position);
+        self.events.push(Arc::new(Event {
+            id,
+            sequence: draft.sequence,
+            time: self.now,
+            correlation: draft.correlation,
+            causation: draft.causation,
+            traceparent: None,
+            data: draft.data,
+        }));
+        id
+    }
+
+    /// Does something once this transaction is committed and only then; it must be quick.
+    pub fn after_commit(&mut self, act: impl FnOnce() + Send + 'static) {
+        self.acts.push(Box::new(act));
+    }
+
+    /// Writes pending rows now, so that SQL in the same transaction sees them.
+    #[expect(clippy::unused_async, reason = "a server database answers later; SQLite answers now")]
+    pub async fn flush(&mut self) -> Result<(), StoreError> {
+        self.protect()?;
+        self.flush_rows()
+    }
+
+    /// The number that this transaction's segment will have, if it publishes anything.
+    pub fn segment(&self) -> u64 {
+        self.segment
+    }
+
+    /// The events published so far in this transaction, all pieces of work together.
+    pub fn published(&self) -> &[Arc<Event>] {
+        &self.events
+    }
+
+    /// Runs `work` as a piece of its own: kept whole, or undone whole if it fails or panics.
+    pub fn attempt<T, E: From<StoreError>>(
+        &mut self,
+        work: impl for<'t> FnOnce(&'t mut Self) -> BoxFuture<'t, Result<T, E>>,
+    ) -> Result<T, E> {
+        self.attempt_on(&(), |tx, ()| work(tx))
+    }
+
+    /// The same for work that borrows `input`.
+    pub fn attempt_on<I: ?Sized, T, E: From<StoreError>>(
+        &mut self,
+        input: &I,
+        work: impl for<'t> FnOnce(&'t mut Self, &'t I) -> BoxFuture<'t, Result<T, E>>,
+    ) -> Result<T, E> {
+        self.begin_piece();
+        let ran = catch_unwind(AssertUnwindSafe(|| finish_now(work(self, input))));
+        let result = match ran {
+            Ok(Some(result)) => result,
+            Ok(None) => Err(StoreError::Waited.into()),
+            Err(panic) => Err(StoreError::Panicked(panic_text(panic.as_ref())).into()),
+        };
+        let result = result.and_then(|value| self.keep_piece().map(|()| value).map_err(E::from));
+        if result.is_err() {
+            self.undo_piece();
+        }
+        result
+    }
+
+    fn place<C: 'static>(&mut self, make: fn() -> Box<dyn AnyCache>) -> usize {
+        let caches = &mut self.caches;
+        *self.places.entry(TypeId::of::<C>()).or_insert_with(|| {
+            let mut cache = make();
+            cache.begin();
+            caches.push(cache);
+            caches.len().saturating_sub(1)
+        })
+    }
+
+    /// Opens the SQL savepoint of the current piece of work, the first time it is needed.
+    fn protect(&mut self) -> Result<(), StoreError> {
+        if self.savepoint {
+            return Ok(());
+        }
+        sqlite::execute(&self.connection, "SAVEPOINT piece", &[])?;
+        self.savepoint = true;
+        Ok(())
+    }
+
+    fn flush_rows(&mut self) -> Result<(), StoreError> {
+        for cache in &mut self.caches {
+            let written = cache.flush(&self.connection)?;
+            self.rows_written = self.rows_written.saturating_add(written);
+        }
+        Ok(())
+    }
+
+    fn begin_piece(&mut self) {
+        self.begun = (self.events.len(), self.acts.len());
+        for cache in &mut self.caches {
+            cache.begin();
+        }
+    }
+
+    fn keep_piece(&mut self) -> Result<(), StoreError> {
+        if self.isolated {
+            self.protect()?;
+            self.flush_rows()?;
+        }
+        if self.savepoint {
+            sqlite::execute(&self.connection, "RELEASE piece", &[])?;
+            self.savepoint = false;
+        }
+        for cache in &mut self.caches {
+            cache.keep();
+        }
+        Ok(())
+    }
+
+    fn undo_piece(&mut self) {
+        if self.savepoint {
+            let back = sqlite::execute(&self.connection, "ROLLBACK TO piece", &[])
+                .and_then(|_| sqlite::execute(&self.connection, "RELEASE piece", &[]));
+            if let Err(error) = back {
+                // The connection no longer knows what it holds: only a restart is safe.
+                tracing::error!(%error, "a savepoint cannot be rolled back; stopping");
+                std::process::abort();
+            }
+            self.savepoint = false;
+        }
+        self.events.truncate(self.begun.0);
+        self.acts.truncate(self.begun.1);
+        for cache in &mut self.caches {
+            cache.undo();
+        }
+    }
+
+    pub(crate) fn begin(&mut self, now: Timestamp, isolated: bool) -> Result<(), StoreError> {
+        // Never before the last one: what is appended later must not look earlier.
+        self.now = self.now.max(now);
+        self.isolated = isolated;
+        sqlite::execute(&self.connection, "BEGIN IMMEDIATE", &[]).map(drop)
+    }
+
+    /// Writes everything that is pending and the outbox segment.
+    pub(crate) fn prepare(&mut self) -> Result<(), StoreError> {
+        self.flush_rows()?;
+        if self.events.is_empty() {
+            return Ok(());
+        }
+        crate::log::append(&self.connection, self.segment, self.now, &self.events)
+    }
+
+    /// COMMIT. An error here is neither success nor failure: the process must stop.
+    pub(crate) fn commit(&mut self) -> Result<Committed, StoreError> {
+        sqlite::execute(&self.connection, "COMMIT", &[])?;
+        for cache in &mut self.caches {
+            cache.committed();
+        }
+        if !self.events.is_empty() {
+            self.segment = self.segment.saturating_add(1);
+        }
+        let events = std::mem::take(&mut self.events);
+        Ok(Committed { events, acts: std::mem::take(&mut self.acts) })
+    }
+
+    pub(crate) fn roll_back(&mut self) -> Result<(), StoreError> {
+        self.savepoint = false;
+        self.events.clear();
+        self.acts.clear();
+        // Nothing in memory is known to be in the database any more.
+        self.caches.clear();
+        self.places.clear();
+        sqlite::execute(&self.connection, "ROLLBACK", &[]).map(drop)
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+/// What a COMMIT leaves to be done.
+pub(crate) struct Committed {
+    pub(crate) events: Vec<Arc<Event>>,
+    pub(crate) acts: Vec<Act>,
+}

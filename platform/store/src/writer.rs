@@ -1,0 +1,500 @@
+//! The writer: one thread, one connection, one COMMIT for everything that is ready.
+//!
+//! Why one thread: SQLite takes one writer at a time in any case; and a COMMIT costs so much more
+//! than a statement that sharing it is what makes the store fast. Work is polled on this thread, so
+//! that no statement costs a hop.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use contracts::{Clock, Event};
+use futures::future::BoxFuture;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::error::StoreError;
+use crate::migrations::{self, Schema};
+use crate::reader::{Reader, Rx};
+use crate::tx::{Stage, Tx};
+use crate::{log, sqlite};
+
+/// Transactions that may wait; one more is refused as overload.
+const QUEUE_MAX: usize = 8_192;
+/// Pieces of work that share a COMMIT.
+const PIECES_MAX: usize = 1_024;
+/// Events after which no further work joins a COMMIT, so that bulk work keeps it bounded.
+const EVENTS_MAX: usize = 16_384;
+/// How long work is gathered for one COMMIT. Only what is there already: nobody waits for more.
+const GATHER_MAX: Duration = Duration::from_millis(2);
+/// How often stages are asked whether something is due while nothing else happens.
+const IDLE_POLL: Duration = Duration::from_millis(20);
+/// Times that the stages are asked in turn within one COMMIT; what is left goes into the next.
+const ROUNDS_MAX: usize = 32;
+/// COMMITs in which each piece is flushed alone, after one of them broke a shared COMMIT.
+const ISOLATED_CYCLES: u32 = 64;
+
+/// What is told of each COMMIT, on the writer's thread: it must be quick.
+pub type CommitHook = Arc<dyn Fn(&[Arc<Event>]) + Send + Sync>;
+
+/// Called once the COMMIT is durable (`None`), or was rolled back (why).
+type Reply = Box<dyn FnOnce(Option<&str>) + Send>;
+
+enum Message {
+    Work(Box<dyn FnOnce(&mut Tx) -> Reply + Send>),
+    Attach(Box<dyn Stage>, oneshot::Sender<Result<(), StoreError>>),
+    Hook(CommitHook),
+    Stop(oneshot::Sender<()>),
+}
+
+/// How a store is opened.
+pub struct StoreOptions {
+    /// The folder of the database; created if it is not there.
+    pub folder: PathBuf,
+    /// The tables of the services that use it.
+    pub schemas: Vec<Schema>,
+    /// Where its time comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What the writer has done since it started.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// COMMITs.
+    pub commits: AtomicU64,
+    /// Pieces of work in them.
+    pub pieces: AtomicU64,
+    /// Events published.
+    pub events: AtomicU64,
+    /// Rows written by records and appended tables.
+    pub rows: AtomicU64,
+    /// Microseconds spent in COMMIT.
+    pub commit_micros: AtomicU64,
+    /// Microseconds from the first piece of work to the end of COMMIT.
+    pub busy_micros: AtomicU64,
+    /// Shared transactions that were rolled back.
+    pub rollbacks: AtomicU64,
+    /// Checkpoints that the writer had to finish itself.
+    pub checkpoints: AtomicU64,
+}
+
+/// The store of one process.
+#[derive(Clone)]
+pub struct Store {
+    sender: SyncSender<Message>,
+    reader: Reader,
+    clock: Arc<dyn Clock>,
+    stats: Arc<Stats>,
+    path: Arc<Path>,
+}
+
+impl Store {
+    /// The name of the database file in its folder.
+    pub const FILE: &'static str = "millrace.db";
+
+    /// Opens the store in `options.folder`, brings its tables up to date, and starts the writer.
+    pub fn open(options: StoreOptions) -> Result<Self, StoreError> {
+        let StoreOptions { folder, schemas, clock } = options;
+        std::fs::create_dir_all(&folder).map_err(|error| {
+            StoreError::Open(format!("cannot make the folder {}: {error}", folder.display()))
+        })?;
+        let lock = lock(&folder)?;
+        let path = folder.join(Self::FILE);
+        let connection = sqlite::open_writer(&path)?;
+        let applied = migrations::apply(&connection, &schemas, clock.now())?;
+        if !applied.is_empty() {
+            tracing::info!(migrations = applied.join(", "), "database brought up to date");
+        }
+        let last_segment = log::last_segment(&connection)?;
+        let reader = Reader::open(&path, Arc::clone(&clock))?;
+        let (sender, receiver) = sync_channel(QUEUE_MAX);
+        let stats = Arc::new(Stats::default());
+        let writer = Writer {
+            tx: Tx::new(connection, 0, last_segment),
+            receiver,
+            stages: Vec::new(),
+            hooks: Vec::new(),
+            clock: Arc::clone(&clock),
+            stats: Arc::clone(&stats),
+            isolated_left: 0,
+            checkpoints: Checkpointer::start(&path)?,
+            stopped: None,
+            _lock: lock,
+        };
+        let thread = std::thread::Builder::new().name("store-writer".into());
+        thread
+            .spawn(move || writer.run())
+            .map_err(|error| StoreError::Open(format!("cannot start the writer: {error}")))?;
+        Ok(Self { sender, reader, clock, stats, path: path.into() })
+    }
+
+    /// Runs `work` in a transaction and answers after COMMIT.
+    ///
+    /// It runs to its end even if the caller goes away. If it returns an error, panics, or waits
+    /// for anything but the transaction, all that it did is undone.
+    pub async fn transact<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        let run = move |tx: &mut Tx| -> Reply {
+            let result = tx.attempt(work);
+            Box::new(move |rolled_back| {
+                let result = match rolled_back {
+                    None => result,
+                    Some(why) => Err(E::from(StoreError::RolledBack(why.to_owned()))),
+                };
+                // The caller may have gone; its work is done all the same.
+                drop(sender.send(result));
+            })
+        };
+        self.send(Message::Work(Box::new(run)))?;
+        receiver.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+    }
+
+    /// Runs `work` over a snapshot of what is committed.
+    pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: for<'t> FnOnce(&'t mut Rx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.reader.read(work).await
+    }
+
+    /// Adds a consumer that runs inside the writer's COMMITs.
+    pub async fn attach(&self, stage: Box<dyn Stage>) -> Result<(), StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        self.send(Message::Attach(stage, sender))?;
+        receiver.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// Calls `hook` after each COMMIT with the events that it published.
+    pub fn on_commit(&self, hook: CommitHook) -> Result<(), StoreError> {
+        self.send(Message::Hook(hook))
+    }
+
+    /// Finishes what is waiting, checkpoints, and ends the writer.
+    pub async fn stop(&self) {
+        let (sender, receiver) = oneshot::channel();
+        if self.send(Message::Stop(sender)).is_ok() && receiver.await.is_err() {
+            tracing::debug!("the writer had stopped already");
+        }
+    }
+
+    /// Where time comes from.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// What the writer has done.
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.stats
+    }
+
+    /// The reader of the same database.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn send(&self, message: Message) -> Result<(), StoreError> {
+        self.sender.try_send(message).map_err(|error| match error {
+            TrySendError::Full(_) => StoreError::Overloaded,
+            TrySendError::Disconnected(_) => StoreError::Stopped,
+        })
+    }
+}
+
+/// Keeps a second process from writing the same file.
+fn lock(folder: &Path) -> Result<File, StoreError> {
+    let path = folder.join("millrace.lock");
+    let failed = |error: &dyn std::fmt::Display| {
+        StoreError::Open(format!("cannot lock {}: {error}", path.display()))
+    };
+    let file = File::create(&path).map_err(|error| failed(&error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::Open(format!(
+            "{} is in use by another millrace process: stop it, or choose another --data folder",
+            folder.display()
+        ))),
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(&error)),
+    }
+}
+
+struct Writer {
+    tx: Tx,
+    receiver: Receiver<Message>,
+    stages: Vec<Box<dyn Stage>>,
+    hooks: Vec<CommitHook>,
+    clock: Arc<dyn Clock>,
+    stats: Arc<Stats>,
+    isolated_left: u32,
+    checkpoints: Checkpointer,
+    stopped: Option<oneshot::Sender<()>>,
+    _lock: File,
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures the writer itself, decides nothing")]
+fn instant() -> Instant {
+    Instant::now()
+}
+
+/// Stops the process: what the database holds is no longer known, and only reading it anew from
+/// the file is safe.
+fn die(what: &str, error: &StoreError) -> ! {
+    tracing::error!(%error, "{what}; stopping, because the outcome is not known");
+    std::process::abort()
+}
+
+impl Writer {
+    fn run(mut self) {
+        while self.stopped.is_none() {
+            let wait = if self.stage_is_ready() { Duration::ZERO } else { IDLE_POLL };
+            match self.receiver.recv_timeout(wait) {
+                Ok(message) => self.cycle(Some(message)),
+                Err(RecvTimeoutError::Timeout) if self.stage_is_ready() => self.cycle(None),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.checkpoints.stop(self.tx.connection());
+        let stopped = self.stopped.take();
+        drop(self);
+        if let Some(stopped) = stopped {
+            // Whoever waits learns that the file is closed and unlocked.
+            stopped.send(()).unwrap_or_default();
+        }
+    }
+
+    fn stage_is_ready(&self) -> bool {
+        let now = self.clock.now();
+        self.stages.iter().any(|stage| stage.ready(now))
+    }
+
+    fn cycle(&mut self, first: Option<Message>) {
+        let started = instant();
+        if let Err(error) = self.tx.begin(self.clock.now(), self.isolated_left > 0) {
+            die("a transaction cannot begin", &error);
+        }
+        self.isolated_left = self.isolated_left.saturating_sub(1);
+        let replies = self.gather(first, started);
+        self.run_stages();
+        let prepared = self.finish_stages().and_then(|()| self.tx.prepare());
+        match prepared {
+            Ok(()) => self.commit(replies, started),
+            Err(error) => self.roll_back(replies, &error),
+        }
+    }
+
+    fn gather(&mut self, first: Option<Message>, started: Instant) -> Vec<Reply> {
+        let mut replies = Vec::new();
+        let mut next = first;
+        while let Some(message) = next {
+            self.take(message, &mut replies);
+            let full = replies.len() >= PIECES_MAX
+                || self.tx.published().len() >= EVENTS_MAX
+                || started.elapsed() >= GATHER_MAX;
+            next = if full { None } else { self.receiver.try_recv().ok() };
+        }
+        replies
+    }
+
+    fn take(&mut self, message: Message, replies: &mut Vec<Reply>) {
+        match message {
+            Message::Work(run) => replies.push(run(&mut self.tx)),
+            Message::Hook(hook) => self.hooks.push(hook),
+            Message::Stop(done) => self.stopped = Some(done),
+            Message::Attach(mut stage, done) => {
+                let started = stage.start(&mut self.tx);
+                if started.is_ok() {
+                    self.stages.push(stage);
+                }
+                replies.push(Box::new(move |rolled_back| {
+                    let result = match rolled_back {
+                        None => started,
+                        Some(why) => Err(StoreError::RolledBack(why.to_owned())),
+                    };
+                    drop(done.send(result));
+                }));
+            }
+        }
+    }
+
+    fn run_stages(&mut self) {
+        for _ in 0..ROUNDS_MAX {
+            let mut handled: usize = 0;
+            for stage in &mut self.stages {
+                match stage.run(&mut self.tx) {
+                    Ok(events) => handled = handled.saturating_add(events),
+                    Err(error) => tracing::error!(%error, "a consumer cannot read its events"),
+                }
+            }
+            if handled == 0 {
+                return;
+            }
+        }
+    }
+
+    fn finish_stages(&mut self) -> Result<(), StoreError> {
+        for stage in &mut self.stages {
+            stage.finish(&mut self.tx)?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, replies: Vec<Reply>, started: Instant) {
+        let committing = instant();
+        let committed = match self.tx.commit() {
+            Ok(committed) => committed,
+            Err(error) => die("COMMIT failed", &error),
+        };
+        let stats = &self.stats;
+        let add = |counter: &AtomicU64, more: u64| counter.fetch_add(more, Ordering::Relaxed);
+        let length = |len: usize| u64::try_from(len).unwrap_or(0);
+        add(&stats.commits, 1);
+        add(&stats.pieces, length(replies.len()));
+        add(&stats.events, length(committed.events.len()));
+        add(&stats.rows, std::mem::take(&mut self.tx.rows_written));
+        add(&stats.commit_micros, micros(committing.elapsed()));
+        add(&stats.busy_micros, micros(started.elapsed()));
+        for stage in &mut self.stages {
+            stage.ended(true);
+        }
+        for act in committed.acts {
+            act();
+        }
+        for reply in replies {
+            reply(None);
+        }
+        if !committed.events.is_empty() {
+            for hook in &self.hooks {
+                hook(&committed.events);
+            }
+        }
+        if self.checkpoints.after_commit(self.tx.connection()) {
+            add(&self.stats.checkpoints, 1);
+        }
+    }
+
+    /// A rule of the schema was broken by somebody in this COMMIT. Nothing of it happened; for a
+    /// while each piece of work is flushed alone, so that the culprit fails by itself.
+    fn roll_back(&mut self, replies: Vec<Reply>, error: &StoreError) {
+        tracing::error!(%error, "a shared transaction was rolled back");
+        if let Err(error) = self.tx.roll_back() {
+            die("a transaction cannot be rolled back", &error);
+        }
+        self.isolated_left = ISOLATED_CYCLES;
+        self.stats.rollbacks.fetch_add(1, Ordering::Relaxed);
+        for stage in &mut self.stages {
+            stage.ended(false);
+        }
+        let why = error.to_string();
+        for reply in replies {
+            reply(Some(&why));
+        }
+    }
+}
+
+/// Moves pages from the write-ahead log into the database on a thread of its own, small and often,
+/// so that the writer only has to finish the last few.
+struct Checkpointer {
+    wake: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+    /// The thread has moved all but what was committed meanwhile: the writer may finish, and the
+    /// log starts again from its beginning.
+    nearly_done: Arc<AtomicBool>,
+    commits: u32,
+}
+
+/// Pages in the log (4 KiB each) below which it is left alone.
+const LOG_PAGES_MIN: i64 = 8_192;
+/// COMMITs between two looks at the log.
+const COMMITS_PER_LOOK: u32 = 16;
+
+/// Moves what can be moved without waiting for readers; returns (pages in the log, pages moved).
+fn checkpoint(connection: &Connection, mode: &str) -> Result<(i64, i64), StoreError> {
+    let sql = format!("PRAGMA wal_checkpoint({mode})");
+    let found = sqlite::query_one(connection, &sql, &[], |row| Ok((row.int(1)?, row.int(2)?)))?;
+    Ok(found.unwrap_or((0, 0)))
+}
+
+/// Moves the log's pages if there are many; returns whether it did.
+fn checkpoint_if_long(connection: &Connection) -> Result<bool, StoreError> {
+    let (pages, _) = checkpoint(connection, "NOOP")?;
+    if pages < LOG_PAGES_MIN {
+        return Ok(false);
+    }
+    checkpoint(connection, "PASSIVE").map(|_| true)
+}
+
+impl Checkpointer {
+    fn start(path: &Path) -> Result<Self, StoreError> {
+        let connection = sqlite::open_writer(path)?;
+        let (wake, woken) = sync_channel::<()>(1);
+        let nearly_done = Arc::new(AtomicBool::new(false));
+        let done = Arc::clone(&nearly_done);
+        let thread = std::thread::Builder::new().name("store-checkpoint".into());
+        let thread = thread.spawn(move || {
+            while woken.recv().is_ok() {
+                let moved = checkpoint_if_long(&connection).unwrap_or_else(|error| {
+                    tracing::warn!(%error, "a checkpoint failed; it is tried again");
+                    false
+                });
+                done.fetch_or(moved, Ordering::Release);
+            }
+        });
+        let thread = thread
+            .map_err(|error| StoreError::Open(format!("cannot start checkpoints: {error}")))?;
+        Ok(Self { wake: Some(wake), thread: Some(thread), nearly_done, commits: 0 })
+    }
+
+    /// Returns whether the writer finished a checkpoint just now.
+    fn after_commit(&mut self, connection: &Connection) -> bool {
+        if self.nearly_done.swap(false, Ordering::AcqRel) {
+            if let Err(error) = checkpoint(connection, "PASSIVE") {
+                tracing::warn!(%error, "a checkpoint failed; it is tried again");
+            }
+            return true;
+        }
+        self.commits = self.commits.saturating_add(1);
+        if self.commits >= COMMITS_PER_LOOK {
+            self.commits = 0;
+            if let Some(wake) = &self.wake {
+                // Full means that a look is on its way already.
+                wake.try_send(()).unwrap_or_default();
+            }
+        }
+        false
+    }
+
+    fn stop(&mut self, connection: &Connection) {
+        self.wake = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::warn!("the checkpoint thread had panicked");
+        }
+        if let Err(error) = checkpoint(connection, "TRUNCATE") {
+            tracing::warn!(%error, "the last checkpoint failed; the log is read at the next start");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

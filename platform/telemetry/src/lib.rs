@@ -1,0 +1,11 @@
+//! What a running process tells of itself: logs, metrics, and the tasks it consists of.
+//!
+//! [`logs`] writes for people on a terminal and JSON otherwise. [`Metrics`] is a registry that renders
+//! OpenMetrics text. [`Tasks`] is the supervised set of tasks that a shutdown waits for.
+
+pub mod logs;
+mod metrics;
+mod tasks;
+
+pub use metrics::{Metrics, cpu_micros, resident_bytes};
+pub use tasks::Tasks;
