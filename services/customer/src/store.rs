@@ -1,0 +1,206 @@
+//! Customers and their credit as rows.
+
+use contracts::{Currency, CustomerId, Money, OrderNumber};
+use store::{Record, Row, Rx, Schema, StoreError, Table, Tx, Value};
+
+use crate::domain::{Customer, Details, Reservation};
+
+/// The customer service's tables.
+pub const SCHEMA: Schema = Schema {
+    service: "customer",
+    migrations: &[("0001_customers", include_str!("../migrations/0001_customers.sql"))],
+};
+
+const COLUMNS: &[&str] = &[
+    "customer_id",
+    "row_version",
+    "version",
+    "name",
+    "email",
+    "phone",
+    "addresses",
+    "blocked",
+    "block_reason",
+    "credit_minor",
+    "credit_currency",
+    "reserved_minor",
+    "created_at",
+    "updated_at",
+    "erased_at",
+];
+
+impl Record for Customer {
+    type Key = CustomerId;
+    const TABLE: Table = Table { name: "customers", columns: COLUMNS };
+    const CACHE_MAX: usize = 100_000;
+
+    fn key(&self) -> CustomerId {
+        self.id.clone()
+    }
+
+    fn version(&self) -> u64 {
+        self.row_version
+    }
+
+    fn write<'r>(&'r self, row: &mut Vec<Value<'r>>) {
+        let limit = self.details.credit_limit;
+        // Plain strings always encode; an empty document would be seen as damaged when read.
+        let addresses = postcard::to_stdvec(&self.details.addresses).unwrap_or_default();
+        row.extend([
+            (&self.id).into(),
+            self.row_version.into(),
+            self.version.into(),
+            (&self.details.name).into(),
+            (&self.details.email).into(),
+            (&self.details.phone).into(),
+            Value::OwnedBlob(addresses),
+            self.blocked.is_some().into(),
+            self.blocked.as_deref().unwrap_or("").into(),
+            limit.map(Money::minor).into(),
+            limit.map(|limit| limit.currency().to_string()).into(),
+            self.reserved_minor.into(),
+            self.created_at.into(),
+            self.updated_at.into(),
+            self.erased_at.into(),
+        ]);
+    }
+
+    fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+        let addresses = postcard::from_bytes(row.blob(6)?)
+            .map_err(|error| row.damaged(6, &error.to_string()))?;
+        let credit_limit = match row.opt_int(9)? {
+            None => None,
+            Some(minor) => Some(Money::new(minor, row.parsed(10, Currency::try_new)?)),
+        };
+        let blocked = row.int(7)? == 1;
+        Ok(Self {
+            id: row.parsed(0, CustomerId::try_new)?,
+            row_version: row.count(1)?,
+            version: row.count(2)?,
+            details: Details {
+                name: row.text(3)?.to_owned(),
+                email: row.text(4)?.to_owned(),
+                phone: row.text(5)?.to_owned(),
+                addresses,
+                credit_limit,
+            },
+            blocked: if blocked { Some(row.text(8)?.to_owned()) } else { None },
+            reserved_minor: row.int(11)?,
+            created_at: row.timestamp(12)?,
+            updated_at: row.timestamp(13)?,
+            erased_at: row.opt_timestamp(14)?,
+        })
+    }
+}
+
+impl Record for Reservation {
+    type Key = OrderNumber;
+    const TABLE: Table = Table {
+        name: "credit_reservations",
+        columns: &["order_number", "version", "customer_id", "amount_minor", "released"],
+    };
+    const CACHE_MAX: usize = 20_000;
+
+    fn key(&self) -> OrderNumber {
+        self.order
+    }
+
+    fn version(&self) -> u64 {
+        if self.released { 2 } else { 1 }
+    }
+
+    fn write<'r>(&'r self, row: &mut Vec<Value<'r>>) {
+        row.extend([
+            self.order.into(),
+            self.version().into(),
+            (&self.customer).into(),
+            self.amount_minor.into(),
+            self.released.into(),
+        ]);
+    }
+
+    fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            order: OrderNumber::new(row.count(0)?),
+            customer: row.parsed(2, CustomerId::try_new)?,
+            amount_minor: row.int(3)?,
+            released: row.int(4)? == 1,
+        })
+    }
+}
+
+/// The customer as the transaction sees it.
+pub async fn load(tx: &mut Tx, id: &CustomerId) -> Result<Option<Customer>, StoreError> {
+    tx.load::<Customer>(std::slice::from_ref(id)).await?;
+    Ok(tx.get::<Customer>(id).cloned())
+}
+
+/// A committed customer.
+pub async fn find(rx: &mut Rx, id: &CustomerId) -> Result<Option<Customer>, StoreError> {
+    let select = format!("SELECT {} FROM customers WHERE customer_id = $1", COLUMNS.join(", "));
+    Ok(rx.query(&select, &[id.into()], Customer::read).await?.pop())
+}
+
+/// In which sequence customers are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sequence {
+    /// By id.
+    Id,
+    /// By id, backwards.
+    IdDescending,
+    /// Latest first.
+    Newest,
+    /// Earliest first.
+    Oldest,
+}
+
+/// Which customers are listed.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    /// Text within id, name or mail address, whatever the case.
+    pub text: String,
+    /// Only those that are, or are not, blocked.
+    pub blocked: Option<bool>,
+    /// The sequence.
+    pub sequence: Sequence,
+    /// Age and id of the last customer of the page before.
+    pub after: Option<(i64, String)>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// `text` for LIKE, with its wildcards taken literally.
+fn literal(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
+/// One page of customers.
+pub async fn list(rx: &mut Rx, filter: &Filter) -> Result<Vec<Customer>, StoreError> {
+    let (after, sequence) = match filter.sequence {
+        Sequence::Id => ("(customer_id > $5 AND $6 IS NOT NULL)", "customer_id"),
+        Sequence::IdDescending => ("(customer_id < $5 AND $6 IS NOT NULL)", "customer_id DESC"),
+        Sequence::Oldest => ("(created_at, customer_id) > ($6, $5)", "created_at, customer_id"),
+        Sequence::Newest => {
+            ("(created_at, customer_id) < ($6, $5)", "created_at DESC, customer_id DESC")
+        }
+    };
+    let columns = COLUMNS.join(", ");
+    let select = format!(
+        "SELECT {columns} FROM customers \
+         WHERE ($1 = '%%' OR customer_id LIKE $1 ESCAPE '\\' OR name LIKE $1 ESCAPE '\\' \
+                OR email LIKE $1 ESCAPE '\\') \
+           AND ($2 IS NULL OR blocked = $2) \
+           AND ($4 = 0 OR {after}) \
+         ORDER BY {sequence} LIMIT $3"
+    );
+    let (age, id) = filter.after.clone().unwrap_or_default();
+    let values = [
+        format!("%{}%", literal(&filter.text)).into(),
+        filter.blocked.into(),
+        filter.limit.into(),
+        filter.after.is_some().into(),
+        id.into(),
+        age.into(),
+    ];
+    rx.query(&select, &values, Customer::read).await
+}
