@@ -1,0 +1,145 @@
+//! The outermost layer: request ids, slots, headers that every answer carries, and panics.
+//!
+//! It sits on the way of every order, so it allocates one request id and nothing else.
+
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::{Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use contracts::Problem;
+use futures::FutureExt as _;
+use tokio::sync::Semaphore;
+
+use crate::error::Refusal;
+use crate::problem;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest request id that is taken over from the caller, in bytes.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+/// What an answer of the API may do in a browser: nothing. Pages set their own.
+const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// Lets requests in while there is room, and names each of them.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    slots: Semaphore,
+    slots_max: usize,
+    /// Differs from start to start, so that ids do too.
+    prefix: u64,
+    count: AtomicU64,
+}
+
+impl Gate {
+    /// A gate for `slots_max` requests at once.
+    pub(crate) fn new(slots_max: usize) -> Self {
+        let prefix = std::hash::RandomState::new().build_hasher().finish();
+        let slots = Semaphore::new(slots_max.min(Semaphore::MAX_PERMITS));
+        Self { slots, slots_max, prefix, count: AtomicU64::new(0) }
+    }
+
+    /// The caller's id if it can be logged and sent back, else a new one.
+    fn request_id(&self, headers: &HeaderMap) -> HeaderValue {
+        let is_usable = |value: &&HeaderValue| {
+            let bytes = value.as_bytes();
+            (1..=REQUEST_ID_BYTES_MAX).contains(&bytes.len())
+                && bytes.iter().all(u8::is_ascii_graphic)
+        };
+        if let Some(given) = headers.get(&X_REQUEST_ID).filter(is_usable) {
+            return given.clone();
+        }
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{:016x}", scattered(self.prefix.wrapping_add(count)));
+        HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("unknown"))
+    }
+}
+
+/// `SplitMix64`: neighbours in, strangers out, and never the same twice.
+fn scattered(seed: u64) -> u64 {
+    let mut mixed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// Whether an operator must get through when nobody else does.
+fn is_probe(path: &str) -> bool {
+    matches!(path, "/livez" | "/readyz" | "/startupz" | "/metrics")
+}
+
+/// Handles one request, from its first byte to the headers of its answer.
+pub(crate) async fn outermost(
+    State(gate): State<Arc<Gate>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let request_id = gate.request_id(request.headers());
+    let uri = request.uri().clone();
+    let mut response = if is_probe(uri.path()) {
+        guarded(request, next).await
+    } else {
+        match gate.slots.try_acquire() {
+            Ok(_slot) => guarded(request, next).await,
+            Err(_) => saturated(gate.slots_max).into_response(),
+        }
+    };
+    problem::render(&mut response, uri.path(), request_id.to_str().unwrap_or_default());
+    finish(response.headers_mut(), request_id);
+    tracing::debug!(path = uri.path(), status = response.status().as_u16(), "answered");
+    response
+}
+
+/// A panic ends its request and nothing else.
+async fn guarded(request: Request, next: Next) -> Response {
+    AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("a request panicked");
+        Refusal::from(Problem::internal("the request could not be finished")).into_response()
+    })
+}
+
+fn saturated(slots_max: usize) -> Refusal {
+    let detail = format!("{slots_max} requests are being worked on; try again in a moment");
+    Problem::overloaded(detail).into()
+}
+
+fn finish(headers: &mut HeaderMap, request_id: HeaderValue) {
+    headers.insert(X_REQUEST_ID, request_id);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(API_POLICY));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id_for(gate: &Gate, given: Option<&'static [u8]>) -> String {
+        let mut headers = HeaderMap::new();
+        if let Some(given) = given {
+            headers.insert(X_REQUEST_ID, HeaderValue::from_bytes(given).unwrap());
+        }
+        gate.request_id(&headers).to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_usable_request_id_is_kept_and_another_is_made_otherwise() {
+        let gate = Gate::new(1);
+        assert_eq!(id_for(&gate, Some(b"trace-7/3")), "trace-7/3");
+        let made: Vec<_> = [None, Some(b"two words".as_slice()), Some(b"\xff".as_slice())]
+            .into_iter()
+            .map(|given| id_for(&gate, given))
+            .collect();
+        assert!(made.iter().all(|id| id.len() == 16), "{made:?}");
+        assert!(made[0] != made[1] && made[1] != made[2]);
+    }
+}
