@@ -1,0 +1,5 @@
+//! What the binary can be told to do.
+
+pub(crate) mod audit;
+pub(crate) mod load;
+pub(crate) mod up;

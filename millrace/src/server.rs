@@ -1,0 +1,93 @@
+//! Serving connections: HTTP/1.1 and HTTP/2 on one port, with limits, until the process stops.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use telemetry::Tasks;
+use tokio::net::{TcpListener, TcpStream};
+
+/// How long the headers of a request may take.
+const HEADERS_MAX: Duration = Duration::from_secs(10);
+/// How long open requests may take once the process stops.
+const DRAIN_MAX: Duration = Duration::from_secs(8);
+/// Bytes of headers that HTTP/2 accepts.
+const HEADER_LIST_MAX: u32 = 16 * 1_024;
+/// Requests in flight on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 256;
+/// Connections waiting to be accepted.
+const BACKLOG: i32 = 1_024;
+
+/// Takes the port; `what` names the protocol in the error.
+pub(crate) fn bind(what: &str, addr: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = || -> io::Result<TcpListener> {
+        let domain = socket2::Domain::for_address(addr);
+        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&addr.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    bound().map_err(|error| {
+        anyhow::anyhow!("cannot serve {what} on {addr}: {error}; choose another with --{what} ADDR")
+    })
+}
+
+/// Serves `router` on `listener` until the process stops, then lets open requests finish.
+pub(crate) async fn serve(listener: TcpListener, router: Router, tasks: Tasks) {
+    let stopping = tasks.stopping();
+    let graceful = GracefulShutdown::new();
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(HEADER_LIST_MAX)
+        .max_concurrent_streams(STREAMS_MAX)
+        .adaptive_window(true);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopping.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, _)) => open(stream, &builder, &router, &graceful, &tasks),
+            Err(error) => {
+                // Out of descriptors, mostly: what is open goes on, and some of it will close.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN_MAX, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not end in time; their connections are closed");
+    }
+}
+
+fn open(
+    stream: TcpStream,
+    builder: &Builder<TokioExecutor>,
+    router: &Router,
+    graceful: &GracefulShutdown,
+    tasks: &Tasks,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection ended before it began");
+        return;
+    }
+    let service = TowerToHyperService::new(router.clone());
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let connection = graceful.watch(connection.into_owned());
+    tasks.spawn("connection", async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(error, "a connection ended");
+        }
+    });
+}
