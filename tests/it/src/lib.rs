@@ -1,0 +1,24 @@
+//! The harness of the product tests: it starts the program that users get, in a folder of its own and
+//! on free ports, talks to it from outside over HTTP and gRPC, ends it in any way, and audits what is
+//! left.
+//!
+//! - [`Server`] is the running product; [`program`] finds it and runs its other commands.
+//! - [`Client`] speaks HTTP. An answer that was not read to its end is [`client::Lost`]: neither yes
+//!   nor no.
+//! - [`Shop`] has the words of the business: products, orders, what became of them.
+//! - [`Random`] makes what is random, from a seed that is printed.
+//!
+//! **Invariant:** whatever a test did to the product, it ends with the audit.
+
+#![expect(clippy::panic, clippy::print_stderr, reason = "a test fails by panicking and tells why")]
+
+pub mod client;
+pub mod program;
+mod random;
+mod server;
+pub mod shop;
+
+pub use client::{Answer, Client, Lost};
+pub use random::Random;
+pub use server::{Options, Server};
+pub use shop::{Shop, line, lines, number, text, with_token};

@@ -1,0 +1,99 @@
+//! The product's program: where it is, and its commands that run to an end.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The variable that names the program.
+const PROGRAM: &str = "MILLRACE_BIN";
+
+/// What configures the product from outside; a test must not inherit it.
+const SETTINGS: &str = "MILLRACE_";
+
+/// The program under test: `MILLRACE_BIN`, or what cargo has built beside this test.
+///
+/// # Panics
+///
+/// If there is none: a test of the product without the product has tested nothing.
+#[must_use]
+pub fn path() -> PathBuf {
+    if let Some(named) = std::env::var_os(PROGRAM) {
+        let named = PathBuf::from(named);
+        assert!(named.is_file(), "{PROGRAM} names {}, which is no file", named.display());
+        return named;
+    }
+    let test = std::env::current_exe().expect("a test knows its own program");
+    // <target>/<profile>/deps/<test>
+    let target = test.ancestors().nth(3).expect("tests are built three folders deep");
+    let places =
+        ["ship-test", "release", "debug"].map(|profile| target.join(profile).join("millrace"));
+    let found = places.iter().find(|place| place.is_file());
+    found.cloned().unwrap_or_else(|| {
+        panic!(
+            "there is no program to test: run `make test`, or build it with `cargo build --profile \
+             ship-test -p millrace`, or name it in {PROGRAM}; looked for {}",
+            places.map(|place| place.display().to_string()).join(", ")
+        )
+    })
+}
+
+/// The program with `arguments`, without any setting of this environment.
+pub fn command<A: AsRef<OsStr>>(arguments: &[A]) -> Command {
+    let mut command = Command::new(path());
+    command.args(arguments).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with(SETTINGS) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs the program with `arguments` to its end.
+///
+/// # Panics
+///
+/// If it cannot be started.
+pub fn run<A: AsRef<OsStr>>(arguments: &[A]) -> Output {
+    command(arguments).output().expect("the program can be started")
+}
+
+/// What a run has written, for people.
+#[must_use]
+pub fn shown(output: &Output) -> String {
+    let Output { status, stdout, stderr } = output;
+    let (stdout, stderr) = (String::from_utf8_lossy(stdout), String::from_utf8_lossy(stderr));
+    format!("{status}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
+}
+
+/// Audits the data in `folder` and gives the report.
+///
+/// # Panics
+///
+/// If anything is wrong, or could not be checked.
+pub fn audit(folder: &Path) -> Value {
+    let arguments = [OsStr::new("audit"), "--data".as_ref(), folder.as_ref(), "--json".as_ref()];
+    let output = run(&arguments);
+    assert!(output.status.success(), "the audit is not clean: {}", shown(&output));
+    let report = serde_json::from_slice(&output.stdout);
+    report.unwrap_or_else(|cause| panic!("the report is no JSON, {cause}: {}", shown(&output)))
+}
+
+/// Loads a server as `millrace load` does, with `arguments` besides the address and `--json`, and gives
+/// the report.
+///
+/// # Panics
+///
+/// If the load fails.
+pub async fn load(url: &str, arguments: &[&str]) -> Value {
+    let mut all = vec!["load", "--url", url, "--json"];
+    all.extend(arguments);
+    let mut command = command(&all);
+    let output = tokio::task::spawn_blocking(move || command.output()).await;
+    let output = output.expect("the thread ends").expect("the program can be started");
+    assert!(output.status.success(), "the load has failed: {}", shown(&output));
+    let report = serde_json::from_slice(&output.stdout);
+    report.unwrap_or_else(|cause| panic!("the report is no JSON, {cause}: {}", shown(&output)))
+}
