@@ -10,6 +10,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
+/// The variable that names the binary to measure. It is not configuration of Millrace itself.
+const BINARY: &str = "MILLRACE_BIN";
 /// How long a server may take to be ready.
 const READY_TRIES: u32 = 200;
 const READY_PAUSE: Duration = Duration::from_millis(50);
@@ -17,14 +19,14 @@ const READY_PAUSE: Duration = Duration::from_millis(50);
 /// The binary to measure: `MILLRACE_BIN`, or the one beside this program, built if need be.
 #[expect(clippy::disallowed_methods, reason = "a tool is told by the environment what to measure")]
 pub(crate) fn binary() -> anyhow::Result<PathBuf> {
-    if let Ok(path) = std::env::var("MILLRACE_BIN") {
+    if let Ok(path) = std::env::var(BINARY) {
         return Ok(PathBuf::from(path));
     }
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let built = Command::new(cargo)
         .args(["build", "--release", "--locked", "-p", "millrace"])
         .status()
-        .context("cannot start cargo; set MILLRACE_BIN to the binary to measure")?;
+        .context("cannot start cargo; set MILLRACE_BIN to what is to be measured")?;
     ensure!(built.success(), "millrace cannot be built");
     let own = std::env::current_exe()?;
     let beside = own.parent().context("this program stands nowhere")?;
@@ -51,6 +53,7 @@ impl Server {
         let child = Command::new(binary)
             .args(["up", "--http", &http.to_string(), "--grpc", &grpc.to_string(), "--data"])
             .arg(folder)
+            .env_remove(BINARY)
             .env("MILLRACE_LOG__FILTER", "warn")
             .current_dir(folder)
             .stdin(Stdio::null())
@@ -106,6 +109,7 @@ impl Generator {
         let output = Command::new(&self.binary)
             .args(["load", "--json", "--url", url, "--seconds", &self.seconds.to_string()])
             .args(flags)
+            .env_remove(BINARY)
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
             .output()

@@ -93,7 +93,7 @@ impl Table {
         let mut out = io::stdout().lock();
         writeln!(
             out,
-            "\n{:<50}{:>10}{:>10}{:>20}{:>20}  audit",
+            "\n{:<50}{:>10}{:>8}{:>24}{:>24}  audit",
             "", "orders/s", "CPU µs", "accepted p50/p99 ms", "confirmed p50/p99 ms"
         )?;
         for line in self.limits.iter().chain(&self.ours) {
@@ -101,7 +101,7 @@ impl Table {
                 line.latency.clone().unwrap_or_else(|| ["-"; 4].map(Into::into));
             writeln!(
                 out,
-                "{:<50}{:>10}{:>10}{:>20}{:>20}  {}",
+                "{:<50}{:>10}{:>8}{:>24}{:>24}  {}",
                 line.name,
                 line.per_second,
                 line.cpu_us.map_or_else(|| "-".to_owned(), |cpu| cpu.to_string()),

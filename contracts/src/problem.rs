@@ -150,7 +150,10 @@ impl Problem {
             let errors = serde_json::to_value(&self.errors).unwrap_or_default();
             document.insert("errors".into(), errors);
         }
-        document.extend(self.extra.clone());
+        for (name, value) in &self.extra {
+            // The members of the standard are not a problem's own to overwrite.
+            document.entry(name).or_insert_with(|| value.clone());
+        }
         Value::Object(document)
     }
 }
@@ -162,7 +165,8 @@ mod tests {
     #[test]
     fn a_problem_is_an_rfc_9457_document() {
         let problem = Problem::field("/lines/0/sku", "unknown-sku", "there is no product `x`")
-            .with("currentVersion", 3);
+            .with("currentVersion", 3)
+            .with("status", "placed");
         let json = problem.to_json(Some("/requests/1"));
         assert_eq!(json["type"], "/problems/invalid-request");
         assert_eq!(json["status"], 422);

@@ -151,7 +151,8 @@ pub(crate) fn read(overrides: &Overrides) -> anyhow::Result<Config> {
 }
 
 fn read_file(path: Option<&Path>) -> anyhow::Result<Table> {
-    let (path, required) = path.map_or((Path::new(DEFAULT_FILE), false), |path| (path, true));
+    let (path, required) =
+        path.map_or_else(|| (Path::new(DEFAULT_FILE), false), |path| (path, true));
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => {
@@ -159,7 +160,9 @@ fn read_file(path: Option<&Path>) -> anyhow::Result<Table> {
         }
         Err(error) => bail!("cannot read {}: {error}", path.display()),
     };
-    text.parse().with_context(|| format!("{} is not TOML", path.display()))
+    text.parse().map_err(|error: toml::de::Error| {
+        anyhow::anyhow!("{} is not TOML: {}", path.display(), one_line(&error.to_string()))
+    })
 }
 
 /// Lays the profile and the environment over the file and checks the result.
@@ -182,12 +185,15 @@ fn merge(mut file: Table, environment: &[(String, String)]) -> anyhow::Result<Co
             set(&mut file, key, value)?;
         }
     }
-    Config::deserialize(file).map_err(|error| {
-        // The first line says what is wrong; `in` names the section.
-        let text = error.to_string();
-        let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        anyhow::anyhow!("configuration: {}", lines.join(" "))
-    })
+    Config::deserialize(file)
+        .map_err(|error| anyhow::anyhow!("configuration: {}", one_line(&error.to_string())))
+}
+
+/// What a TOML error says, without its picture of the file.
+fn one_line(text: &str) -> String {
+    let is_picture = |line: &&str| line.starts_with('|') || line.contains(" | ") || line.is_empty();
+    let lines = text.lines().map(str::trim).filter(|line| !is_picture(line));
+    lines.collect::<Vec<_>>().join(" ")
 }
 
 fn lay_over(base: &mut Table, over: Table) {
@@ -257,6 +263,15 @@ mod tests {
         ] {
             let error = format!("{:#}", merged(file, environment).unwrap_err());
             assert!(error.contains(named), "{file}: {error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_toml_is_refused_with_one_line() {
+        for text in ["not toml", "a = 1\na = 2", "[http"] {
+            let error = one_line(&text.parse::<Table>().unwrap_err().to_string());
+            assert!(error.contains("line"), "{error}");
             assert_eq!(error.lines().count(), 1, "{error}");
         }
     }

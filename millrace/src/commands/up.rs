@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use telemetry::logs;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::UpArgs;
 use crate::config::{Config, LogFormat};
@@ -36,7 +36,10 @@ pub(crate) fn run(config: &Config, args: &UpArgs) -> anyhow::Result<()> {
 /// One process on the embedded store runs all services or none.
 fn check_services(asked: &[String]) -> anyhow::Result<()> {
     if let Some(unknown) = asked.iter().find(|name| !wire::SERVICES.contains(&name.as_str())) {
-        bail!("--services: there is no service `{unknown}`; there are {}", wire::SERVICES.join(", "));
+        bail!(
+            "--services: there is no service `{unknown}`; there are {}",
+            wire::SERVICES.join(", ")
+        );
     }
     let missing = wire::SERVICES.iter().find(|name| !asked.iter().any(|asked| asked == *name));
     match missing {
@@ -69,18 +72,21 @@ async fn serve(config: &Config, with_demo: bool) -> anyhow::Result<()> {
     house.tasks.spawn("grpc", server::serve(grpc, house.grpc.clone(), house.tasks.clone()));
     house.started.store(true, Ordering::Release);
     announce(addresses);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    told_to_stop(&mut interrupt, &mut terminate).await;
     tracing::info!("stopping: open requests are finished first");
     tokio::select! {
         () = stop(&house) => tracing::info!("stopped"),
         // Told twice: stop at once. The store is made for it.
-        _ = interrupt.recv() => tracing::warn!("stopped at once"),
-        _ = terminate.recv() => tracing::warn!("stopped at once"),
+        () = told_to_stop(&mut interrupt, &mut terminate) => tracing::warn!("stopped at once"),
     }
     Ok(())
+}
+
+async fn told_to_stop(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
 }
 
 async fn stop(house: &wire::House) {

@@ -165,8 +165,14 @@ mod tests {
             (facts(&long, 1), InvalidFacts::Name(5_000)),
             (facts("a\u{7}", 1), InvalidFacts::Control("name")),
             (facts("a", -1), InvalidFacts::Price(Money::new(-1, Currency::USD))),
-            (Facts { description: long.clone(), ..facts("a", 1) }, InvalidFacts::Description(5_000)),
-            (Facts { tax_category: long.clone(), ..facts("a", 1) }, InvalidFacts::TaxCategory(5_000)),
+            (
+                Facts { description: long.clone(), ..facts("a", 1) },
+                InvalidFacts::Description(5_000),
+            ),
+            (
+                Facts { tax_category: long.clone(), ..facts("a", 1) },
+                InvalidFacts::TaxCategory(5_000),
+            ),
         ] {
             assert_eq!(bad.check(), Err(expected));
         }

@@ -65,13 +65,12 @@ impl CatalogError {
             }
             Self::Facts(facts) => {
                 let pointer = match facts {
-                    InvalidFacts::Name(_) => "/name",
-                    InvalidFacts::Description(_) => "/description",
-                    InvalidFacts::TaxCategory(_) => "/taxCategory",
+                    InvalidFacts::Name(_) | InvalidFacts::Control("name") => "/name",
+                    InvalidFacts::Description(_) | InvalidFacts::Control("description") => {
+                        "/description"
+                    }
+                    InvalidFacts::TaxCategory(_) | InvalidFacts::Control(_) => "/taxCategory",
                     InvalidFacts::Price(_) => "/price/amount",
-                    InvalidFacts::Control("name") => "/name",
-                    InvalidFacts::Control("description") => "/description",
-                    InvalidFacts::Control(_) => "/taxCategory",
                 };
                 Problem::field(pointer, "out-of-range", detail)
             }

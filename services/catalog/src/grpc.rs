@@ -40,7 +40,8 @@ fn refused(error: &CatalogError) -> Status {
 }
 
 fn message(product: &Product) -> v1::Product {
-    let status = if product.retired { v1::ProductStatus::Retired } else { v1::ProductStatus::Active };
+    let status =
+        if product.retired { v1::ProductStatus::Retired } else { v1::ProductStatus::Active };
     v1::Product {
         sku: product.sku.to_string(),
         name: product.facts.name.clone(),
@@ -59,8 +60,9 @@ fn render(product: &Product) -> Vec<u8> {
 }
 
 fn product_of(answer: &Answer) -> Result<v1::Product, CatalogError> {
-    v1::Product::decode(answer.bytes.as_slice())
-        .map_err(|error| Problem::internal(format!("a remembered answer is damaged: {error}")).into())
+    v1::Product::decode(answer.bytes.as_slice()).map_err(|error| {
+        Problem::internal(format!("a remembered answer is damaged: {error}")).into()
+    })
 }
 
 fn sku(text: &str) -> Result<Sku, CatalogError> {
@@ -75,8 +77,9 @@ fn facts(
     tax_category: String,
 ) -> Result<Facts, CatalogError> {
     let price = price.ok_or_else(|| Problem::field("/price", "required", "a price is required"))?;
-    let price = rpc::parse_money(price)
-        .map_err(|error| Problem::field("/price/currency", "unknown-currency", error.to_string()))?;
+    let price = rpc::parse_money(price).map_err(|error| {
+        Problem::field("/price/currency", "unknown-currency", error.to_string())
+    })?;
     Ok(Facts { name, description, price, tax_category })
 }
 
@@ -180,9 +183,9 @@ impl Catalog {
         for refusal in refusals {
             let answer = match refusal {
                 Some(error) => Err(error),
-                None => answers.next().unwrap_or(Err(CatalogError::Store(
-                    store::StoreError::Stopped,
-                ))),
+                None => {
+                    answers.next().unwrap_or(Err(CatalogError::Store(store::StoreError::Stopped)))
+                }
             };
             outcomes.push(outcome(answer)?);
         }

@@ -269,8 +269,7 @@ mod tests {
 
     fn customer(limit: Option<Money>) -> Customer {
         let id = CustomerId::try_new("OMS-Cust-001").unwrap();
-        let details =
-            Details { name: "Ada".to_owned(), credit_limit: limit, ..Details::default() };
+        let details = Details { name: "Ada".to_owned(), credit_limit: limit, ..Details::default() };
         Customer::create(id, details, Timestamp::default()).0
     }
 

@@ -88,7 +88,11 @@ impl Customers {
     }
 
     /// Judges placed orders, and releases the credit of those that are paid or ended.
-    pub(crate) async fn hear(&self, tx: &mut Tx, batch: &[Arc<Event>]) -> Result<(), CustomerError> {
+    pub(crate) async fn hear(
+        &self,
+        tx: &mut Tx,
+        batch: &[Arc<Event>],
+    ) -> Result<(), CustomerError> {
         let asked: Vec<_> = batch.iter().filter_map(|event| question(&event.data)).collect();
         let customers: Vec<_> = asked.iter().map(|asked| asked.customer.clone()).collect();
         tx.load::<Customer>(&customers).await?;
@@ -136,9 +140,9 @@ impl Customers {
     pub async fn find(&self, id: CustomerId) -> Result<Customer, CustomerError> {
         self.store
             .read(move |rx| {
-                Box::pin(async move {
-                    table::find(rx, &id).await?.ok_or(CustomerError::NotFound(id))
-                })
+                Box::pin(
+                    async move { table::find(rx, &id).await?.ok_or(CustomerError::NotFound(id)) },
+                )
             })
             .await
     }

@@ -258,7 +258,7 @@ impl Api for Inventory {
         let mut request = request.into_inner();
         let key = std::mem::take(&mut request.idempotency_key);
         let once = rpc::once("inventory.SetStock", &key, &request);
-        let new = parse::not_negative(request.new_on_hand, "/new_on_hand").map_err(rpc::status)?;
+        let new = parse::not_negative(request.new_on_hand, "/new").map_err(rpc::status)?;
         let reason = parse::reason(request.reason).map_err(rpc::status)?;
         let place = (request.sku.as_str(), request.location.as_str());
         let command = Command::Set { expected: request.expected_on_hand, new };

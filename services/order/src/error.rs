@@ -85,7 +85,7 @@ fn refused(refusal: &Refusal, detail: String) -> Problem {
     match refusal {
         Refusal::IllegalTransition { from, next_actions, .. } => {
             Problem::illegal_transition(detail)
-                .with("status", from.name())
+                .with("orderStatus", from.name())
                 .with("nextActions", next_actions.clone())
         }
         Refusal::NothingAllocated => Problem::illegal_transition(detail),

@@ -250,7 +250,7 @@ fn values() -> Vec<Bad> {
         ),
         Bad::field("a currency that is none", "/total/currency", json!("XYZ")),
         Bad::field("a currency in small letters", "/total/currency", json!("usd")),
-        Bad::field("too many decimals", "/total/amount", json!("55.000")),
+        Bad::field("too many decimals", "/total/amount", json!("55.001")),
         Bad::field("a negative total", "/total/amount", json!("-55.00")),
         Bad::field("an amount beyond all bounds", "/total/amount", json!("1".repeat(40))),
         Bad::field("an amount that is no number", "/total/amount", json!("5O.00")),

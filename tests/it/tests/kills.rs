@@ -69,10 +69,11 @@ enum Cancelled {
 fn order(key: &str, random: &mut Random) -> Value {
     let sku = if random.below(20) == 0 { "scarce" } else { "plenty" };
     let units = i64::try_from(1 + random.below(3)).expect("a small number");
-    let mut order = json!({"customerId": "killed", "channel": key, "lines": [line(sku, units)]});
+    let mut lines = vec![line(sku, units)];
     if random.below(4) == 0 {
-        order["lines"][1] = line("plenty", 1);
+        lines.push(line("plenty", 1));
     }
+    let order = json!({"customerId": "killed", "channel": key, "lines": lines});
     let tokens = ["decline", "slow", "unknown_approved", "unknown_declined", "duplicate_webhook"];
     match random.below(30) {
         chosen @ 0..=4 => {

@@ -1,5 +1,5 @@
-use contracts::events::order::{OrderCheckRequested, OrderExpired, OrderPlaced};
 use contracts::events::order::{EndReason, PaymentInstruction};
+use contracts::events::order::{OrderCheckRequested, OrderExpired, OrderPlaced};
 use contracts::{Currency, EventId, Position, Timestamp};
 use store::StoreError;
 use store::testing::{self, TestStore};
@@ -60,7 +60,11 @@ fn placed(number: u64, customer: &str, minor: i64) -> Arc<Event> {
 }
 
 /// Handles `batch` and returns what is said, as `order number: kind`.
-async fn hear(store: &TestStore, customers: &Arc<Customers>, batch: Vec<Arc<Event>>) -> Vec<String> {
+async fn hear(
+    store: &TestStore,
+    customers: &Arc<Customers>,
+    batch: Vec<Arc<Event>>,
+) -> Vec<String> {
     let customers = Arc::clone(customers);
     let said: Result<_, CustomerError> = store
         .transact(move |tx| {
@@ -158,7 +162,10 @@ async fn customers_are_changed_under_their_version_and_once_per_key() {
     let mut stale = command("a", Change::Update(named("Eve", None)));
     stale.expected = Some(9);
     let problem = customers.change(stale).await.unwrap_err().problem();
-    assert_eq!((problem.slug.as_str(), &problem.extra["currentVersion"]), ("stale-version", &1.into()));
+    assert_eq!(
+        (problem.slug.as_str(), &problem.extra["currentVersion"]),
+        ("stale-version", &1.into())
+    );
     let blocked = customers.change(command("a", Change::Block(Some("x".to_owned())))).await;
     assert_eq!(blocked.unwrap().customer.version, 2);
     let said = hear(&store, &customers, vec![placed(1, "a", 1)]).await;
@@ -172,7 +179,8 @@ async fn customers_are_changed_under_their_version_and_once_per_key() {
     let remembered: Result<Vec<Vec<u8>>, StoreError> = store
         .read(|rx| {
             Box::pin(async move {
-                rx.query("SELECT response FROM requests", &[], |row| Ok(row.blob(0)?.to_vec())).await
+                rx.query("SELECT response FROM requests", &[], |row| Ok(row.blob(0)?.to_vec()))
+                    .await
             })
         })
         .await;

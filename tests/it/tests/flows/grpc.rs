@@ -41,7 +41,7 @@ async fn an_order_placed_over_grpc_is_the_same_over_rest() {
     assert!(again.replayed);
     assert_eq!(again.order.map(|order| order.order_id), Some(order.order_id.clone()));
 
-    let get = v1::GetOrderRequest { order_id: order.order_id.clone() };
+    let get = v1::GetOrderRequest { order_id: order.order_id.clone(), ..Default::default() };
     let got = orders.get_order(get).await.expect("it is there").into_inner();
     let rest = server.shop().order(&order.order_id).await;
     assert_eq!(got.order.map(|order| order.version), rest["version"].as_u64());
@@ -60,8 +60,10 @@ async fn a_refusal_over_grpc_has_a_code_and_its_problem() {
     let refused = orders.place_order(request("", 0)).await.expect_err("no units");
     assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
     assert!(!refused.details().is_empty(), "{refused}");
-    let nothing =
-        v1::GetOrderRequest { order_id: "01890000-0000-7000-8000-000000000009".to_owned() };
+    let nothing = v1::GetOrderRequest {
+        order_id: "01890000-0000-7000-8000-000000000009".to_owned(),
+        ..Default::default()
+    };
     let refused = orders.get_order(nothing).await.expect_err("there is no such order");
     assert_eq!(refused.code(), Code::NotFound, "{refused}");
     assert!(server.shop().all("/api/v1/orders").await.is_empty());

@@ -131,6 +131,40 @@ async fn a_provider_that_says_everything_twice_is_paid_once() {
     server.finish();
 }
 
+const SHORT_HOLD: &str = "[inventory]\nhold_ttl_s = 1\n[payment]\nsimulated_slow_ms = 4000\n";
+
+#[tokio::test]
+async fn a_hold_that_ended_before_the_money_came_is_taken_again_at_once() {
+    let server = Server::configured(SHORT_HOLD).await;
+    let shop = server.shop();
+    shop.product("lamp", "5.00", 2).await;
+    let id = shop.paid_with("slow", &[("lamp", 2)]).await;
+    shop.order_in(&id, "paying").await;
+    shop.stock_is("lamp", [2, 0, 0, 2]).await;
+    let order = shop.order_in(&id, "confirmed").await;
+    assert_eq!(order["lines"][0]["allocated"], 2);
+    assert_eq!(shop.stock("lamp").await, [2, 0, 2, 0]);
+    server.finish();
+}
+
+#[tokio::test]
+async fn money_that_comes_when_the_stock_is_gone_goes_back_and_the_order_is_cancelled() {
+    let server = Server::configured(SHORT_HOLD).await;
+    let shop = server.shop();
+    shop.product("lamp", "5.00", 2).await;
+    let late = shop.paid_with("slow", &[("lamp", 2)]).await;
+    shop.order_in(&late, "paying").await;
+    shop.stock_is("lamp", [2, 0, 0, 2]).await;
+    let quick = shop.settled(&lines(&[("lamp", 1)])).await;
+    assert_eq!(quick["status"], "confirmed");
+    let order = shop.order_in(&late, "cancelled").await;
+    assert_eq!(order["reason"]["code"], "stock_lost");
+    assert_eq!(order["paymentStatus"], "voided");
+    assert_eq!(shop.payment(&late).await["captured"]["amount"], "0.00");
+    assert_eq!(shop.stock("lamp").await, [2, 0, 1, 1]);
+    server.finish();
+}
+
 #[tokio::test]
 async fn an_order_on_terms_is_confirmed_without_a_provider_and_paid_on_dispatch() {
     let server = Server::start().await;

