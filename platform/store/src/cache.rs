@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use crate::error::StoreError;
 use crate::record::{Append, Key, Record};
-use crate::sqlite;
+use crate::sqlite::{self, Prepared};
 use crate::value::Value;
 
 /// What the transaction does to every cache without knowing its rows.
@@ -31,9 +31,22 @@ pub(crate) trait AnyCache: Send {
 struct Entry<R> {
     /// `None`: the database has no such row.
     row: Option<R>,
-    /// The version in the database, if the row is there.
-    stored: Option<u64>,
+    /// What the database has, if the row is there.
+    stored: Option<Stored>,
     dirty: bool,
+}
+
+/// What a row has in the database.
+#[derive(Clone, Copy)]
+struct Stored {
+    version: u64,
+    indexed: Option<i64>,
+}
+
+impl Stored {
+    fn of<R: Record>(row: &R) -> Self {
+        Self { version: row.version(), indexed: row.indexed() }
+    }
 }
 
 /// The rows of one record type.
@@ -48,7 +61,26 @@ pub(crate) struct RecordCache<R: Record> {
     next_number: Option<i64>,
     insert: String,
     update: String,
+    update_but_indexed: String,
     select: String,
+}
+
+/// The statements of one flush, each prepared when the first row needs it.
+struct Writing<'c> {
+    insert: Option<Prepared<'c>>,
+    update: Option<Prepared<'c>>,
+    update_but_indexed: Option<Prepared<'c>>,
+}
+
+fn ready<'s, 'c>(
+    place: &'s mut Option<Prepared<'c>>,
+    connection: &'c Connection,
+    sql: &'c str,
+) -> Result<&'s mut Prepared<'c>, StoreError> {
+    if place.is_none() {
+        *place = Some(Prepared::try_new(connection, sql)?);
+    }
+    place.as_mut().ok_or(StoreError::Stopped)
 }
 
 impl<R: Record> RecordCache<R> {
@@ -61,7 +93,8 @@ impl<R: Record> RecordCache<R> {
             arrivals: VecDeque::new(),
             next_number: None,
             insert: R::TABLE.insert(),
-            update: R::TABLE.update(),
+            update: R::TABLE.update(None),
+            update_but_indexed: R::TABLE.update(R::INDEXED),
             select: R::TABLE.select(),
         }
     }
@@ -77,7 +110,7 @@ impl<R: Record> RecordCache<R> {
             }
             let read = |row: &crate::value::Row<'_>| R::read(row);
             let found = sqlite::query_one(connection, &self.select, &[key.value()], read)?;
-            let stored = found.as_ref().map(Record::version);
+            let stored = found.as_ref().map(Stored::of);
             self.entries.insert(key.clone(), Entry { row: found, stored, dirty: false });
             self.arrivals.push_back(key.clone());
         }
@@ -116,28 +149,34 @@ impl<R: Record> RecordCache<R> {
         Ok(next)
     }
 
-    fn write(&mut self, connection: &Connection, key: &R::Key) -> Result<(), StoreError> {
-        let Some(entry) = self.entries.get_mut(key) else {
-            return Ok(());
-        };
-        let Some(record) = &entry.row else {
-            return Ok(());
-        };
-        let mut values = Vec::with_capacity(R::TABLE.columns.len().saturating_add(1));
-        record.write(&mut values);
-        debug_assert_eq!(values.len(), R::TABLE.columns.len(), "{}", R::TABLE.name);
-        let touched = match entry.stored {
-            None => sqlite::execute(connection, &self.insert, &values)?,
-            Some(version) => {
-                values.push(Value::from(version));
-                sqlite::execute(connection, &self.update, &values)?
+    /// Writes the rows of `keys`, which are sorted.
+    fn write_all(&mut self, connection: &Connection, keys: &[R::Key]) -> Result<(), StoreError> {
+        let Self { entries, insert, update, update_but_indexed, .. } = self;
+        let mut writing = Writing { insert: None, update: None, update_but_indexed: None };
+        for key in keys {
+            let Some(entry) = entries.get_mut(key) else { continue };
+            let Some(record) = &entry.row else { continue };
+            let now = Stored::of(record);
+            let mut values = Vec::with_capacity(R::TABLE.columns.len().saturating_add(1));
+            record.write(&mut values);
+            debug_assert_eq!(values.len(), R::TABLE.columns.len(), "{}", R::TABLE.name);
+            let statement = match entry.stored {
+                None => ready(&mut writing.insert, connection, insert)?,
+                Some(before) => {
+                    values.push(Value::from(before.version));
+                    if R::INDEXED.is_some() && before.indexed == now.indexed {
+                        ready(&mut writing.update_but_indexed, connection, update_but_indexed)?
+                    } else {
+                        ready(&mut writing.update, connection, update)?
+                    }
+                }
+            };
+            if statement.run(&values)? != 1 {
+                return Err(StoreError::Stale { table: R::TABLE.name, key: format!("{key:?}") });
             }
-        };
-        if touched != 1 {
-            return Err(StoreError::Stale { table: R::TABLE.name, key: format!("{key:?}") });
+            entry.stored = Some(now);
+            entry.dirty = false;
         }
-        entry.stored = Some(record.version());
-        entry.dirty = false;
         Ok(())
     }
 }
@@ -169,9 +208,7 @@ impl<R: Record> AnyCache for RecordCache<R> {
     fn flush(&mut self, connection: &Connection) -> Result<u64, StoreError> {
         let mut keys = std::mem::take(&mut self.dirty);
         keys.sort_unstable();
-        for key in &keys {
-            self.write(connection, key)?;
-        }
+        self.write_all(connection, &keys)?;
         self.dirty_at_begin = 0;
         Ok(u64::try_from(keys.len()).unwrap_or(0))
     }
@@ -246,11 +283,15 @@ impl<A: Append> AnyCache for AppendList<A> {
     fn flush(&mut self, connection: &Connection) -> Result<u64, StoreError> {
         let rows = std::mem::take(&mut self.rows);
         self.at_begin = 0;
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let mut insert = Prepared::try_new(connection, &self.insert)?;
         for row in &rows {
             let mut values = Vec::with_capacity(A::TABLE.columns.len());
             row.write(&mut values);
             debug_assert_eq!(values.len(), A::TABLE.columns.len(), "{}", A::TABLE.name);
-            sqlite::execute(connection, &self.insert, &values)?;
+            insert.run(&values)?;
         }
         Ok(u64::try_from(rows.len()).unwrap_or(0))
     }

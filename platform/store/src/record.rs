@@ -24,9 +24,10 @@ impl Table {
         format!("INSERT INTO {} ({columns}) VALUES ({})", self.name, places.join(", "))
     }
 
-    /// `UPDATE` of every column behind the key, guarded by the version stored before.
-    pub(crate) fn update(&self) -> String {
+    /// `UPDATE` of every column behind the key but `left_out`, guarded by the version stored before.
+    pub(crate) fn update(&self, left_out: Option<&str>) -> String {
         let set: Vec<_> = (self.columns.iter().zip(1..).skip(1))
+            .filter(|(column, _)| Some(**column) != left_out)
             .map(|(column, place)| format!("{column} = ?{place}"))
             .collect();
         let guard = self.columns.len().saturating_add(1);
@@ -81,11 +82,18 @@ pub trait Record: Clone + Send + Sync + 'static {
     const TABLE: Table;
     /// How many rows are kept in memory after their COMMIT.
     const CACHE_MAX: usize;
+    /// The column that an index is on, if one is: mostly a deadline. An update that leaves it as it
+    /// was does not name it, because SQLite rewrites the index entry of every column that is named.
+    const INDEXED: Option<&'static str> = None;
 
     /// The row's key.
     fn key(&self) -> Self::Key;
     /// Grows with every change; a write expects the version that was read.
     fn version(&self) -> u64;
+    /// The value of the column [`Self::INDEXED`]; `None` for NULL.
+    fn indexed(&self) -> Option<i64> {
+        None
+    }
     /// Pushes the values of all columns, in the table's order.
     fn write<'r>(&'r self, row: &mut Vec<Value<'r>>);
     /// Reads a row with the table's columns.

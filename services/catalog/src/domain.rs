@@ -3,9 +3,9 @@
 use contracts::events::catalog::{ProductCreated, ProductRetired, ProductUpdated};
 use contracts::{EventData, Money, Sku, Timestamp};
 
-/// The longest name, in bytes of UTF-8.
+/// The longest name and tax category, in characters.
 pub const NAME_MAX: usize = 200;
-/// The longest description and tax category, in bytes of UTF-8.
+/// The longest description, in bytes of UTF-8.
 pub const TEXT_MAX: usize = 4_096;
 
 /// A product.
@@ -42,13 +42,13 @@ pub struct Facts {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFacts {
     /// Empty or too long.
-    #[error("the name must have 1 to {NAME_MAX} bytes, not {0}")]
+    #[error("the name must have 1 to {NAME_MAX} characters, not {0}")]
     Name(usize),
     /// Too long.
     #[error("the description must have at most {TEXT_MAX} bytes, not {0}")]
     Description(usize),
     /// Too long.
-    #[error("the tax category must have at most {NAME_MAX} bytes, not {0}")]
+    #[error("the tax category must have at most {NAME_MAX} characters, not {0}")]
     TaxCategory(usize),
     /// Negative.
     #[error("the price must not be negative: {0}")]
@@ -61,14 +61,16 @@ pub enum InvalidFacts {
 impl Facts {
     /// Checks lengths and signs.
     pub fn check(&self) -> Result<(), InvalidFacts> {
-        if self.name.trim().is_empty() || self.name.len() > NAME_MAX {
-            return Err(InvalidFacts::Name(self.name.len()));
+        let name_length = self.name.chars().count();
+        if self.name.trim().is_empty() || name_length > NAME_MAX {
+            return Err(InvalidFacts::Name(name_length));
         }
         if self.description.len() > TEXT_MAX {
             return Err(InvalidFacts::Description(self.description.len()));
         }
-        if self.tax_category.len() > NAME_MAX {
-            return Err(InvalidFacts::TaxCategory(self.tax_category.len()));
+        let category_length = self.tax_category.chars().count();
+        if category_length > NAME_MAX {
+            return Err(InvalidFacts::TaxCategory(category_length));
         }
         if self.price.minor() < 0 {
             return Err(InvalidFacts::Price(self.price));
@@ -177,5 +179,6 @@ mod tests {
             assert_eq!(bad.check(), Err(expected));
         }
         assert_eq!(facts("Laptop", 0).check(), Ok(()));
+        assert_eq!(facts(&"é".repeat(NAME_MAX), 0).check(), Ok(()));
     }
 }

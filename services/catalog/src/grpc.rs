@@ -1,5 +1,6 @@
 //! `millrace.v1.Catalog`: requests read, answers written.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use contracts::{Problem, Sku};
@@ -10,8 +11,7 @@ use tonic::{Request, Response, Status};
 
 use crate::domain::{Facts, Product};
 use crate::error::CatalogError;
-use crate::handlers::{Answer, Catalog, Change, Command};
-use crate::store::{Filter, Sequence};
+use crate::handlers::{Answer, Catalog, Change, Command, Filter, Sequence};
 
 /// Products in one bulk call.
 const BULK_MAX: usize = 1_000;
@@ -245,7 +245,9 @@ impl Rpc for Catalog {
             return Err(rpc::status(Problem::field("/skus", "too-many", detail)));
         }
         // A text that cannot be a SKU is no product: it is left out like any unknown one.
-        let skus = skus.iter().filter_map(|text| Sku::try_new(text).ok()).collect();
+        let mut seen = HashSet::new();
+        let skus = skus.iter().filter(|text| seen.insert(text.as_str()));
+        let skus = skus.filter_map(|text| Sku::try_new(text).ok()).collect();
         let found = self.find_all(skus).await.map_err(|error| refused(&error))?;
         let products = found.iter().map(message).collect();
         Ok(Response::new(v1::BatchGetProductsResponse { products }))

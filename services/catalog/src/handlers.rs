@@ -8,7 +8,8 @@ use telemetry::Metrics;
 
 use crate::domain::{Facts, Product};
 use crate::error::CatalogError;
-use crate::store::{self as table, Filter};
+use crate::store as table;
+pub(crate) use crate::store::{Filter, Sequence};
 
 /// What an operator may set. Nothing yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

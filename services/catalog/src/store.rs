@@ -108,9 +108,9 @@ pub enum Sequence {
 pub struct Filter {
     /// Only those that can (`false`) or can no longer (`true`) be bought.
     pub retired: Option<bool>,
-    /// The beginning of the SKU.
+    /// The beginning of the SKU, byte by byte.
     pub sku_prefix: String,
-    /// Text within SKU or name, whatever the case.
+    /// Text within SKU, name or description, whatever the case.
     pub text: String,
     /// The tax category, exactly.
     pub tax_category: String,
@@ -130,30 +130,35 @@ fn literal(text: &str) -> String {
 /// One page of products.
 pub async fn list(rx: &mut Rx, filter: &Filter) -> Result<Vec<Product>, StoreError> {
     let (after, sequence) = match filter.sequence {
-        Sequence::Sku => ("(sku > $7 AND $8 IS NOT NULL)", "sku"),
-        Sequence::SkuDescending => ("(sku < $7 AND $8 IS NOT NULL)", "sku DESC"),
-        Sequence::Oldest => ("(created_at, sku) > ($8, $7)", "created_at, sku"),
-        Sequence::Newest => ("(created_at, sku) < ($8, $7)", "created_at DESC, sku DESC"),
+        Sequence::Sku => ("sku > $6", "sku"),
+        Sequence::SkuDescending => ("sku < $6", "sku DESC"),
+        Sequence::Oldest => ("(created_at, sku) > ($7, $6)", "created_at, sku"),
+        Sequence::Newest => ("(created_at, sku) < ($7, $6)", "created_at DESC, sku DESC"),
     };
+    // A bare comparison lets the index seek: a late page costs what the first one does.
+    let after = filter.after.as_ref().map_or("", |_| after);
+    let and = if after.is_empty() { "" } else { "AND" };
     let select = format!(
         "SELECT {COLUMNS} FROM products \
          WHERE ($1 IS NULL OR retired = $1) \
-           AND ($2 = '%' OR sku LIKE $2 ESCAPE '\\') \
-           AND ($3 = '%%' OR sku LIKE $3 ESCAPE '\\' OR name LIKE $3 ESCAPE '\\') \
+           AND ($2 = '' OR SUBSTR(sku, 1, LENGTH($2)) = $2) \
+           AND ($3 = '%%' OR sku LIKE $3 ESCAPE '\\' OR name LIKE $3 ESCAPE '\\' \
+                OR description LIKE $3 ESCAPE '\\') \
            AND ($4 = '' OR tax_category = $4) \
-           AND ($6 = 0 OR {after}) \
+           {and} {after} \
          ORDER BY {sequence} LIMIT $5"
     );
-    let (age, sku) = filter.after.clone().unwrap_or_default();
-    let values = [
+    let mut values = vec![
         filter.retired.into(),
-        format!("{}%", literal(&filter.sku_prefix)).into(),
+        (&filter.sku_prefix).into(),
         format!("%{}%", literal(&filter.text)).into(),
         (&filter.tax_category).into(),
         filter.limit.into(),
-        filter.after.is_some().into(),
-        sku.into(),
-        age.into(),
     ];
+    if let Some((age, sku)) = &filter.after {
+        values.push(sku.into());
+        let is_by_age = matches!(filter.sequence, Sequence::Oldest | Sequence::Newest);
+        values.extend(is_by_age.then_some(Value::from(*age)));
+    }
     rx.query(&select, &values, Product::read).await
 }

@@ -30,6 +30,9 @@ pub enum CustomerError {
     /// The personal data is gone and is not taken in again.
     #[error("the personal data of `{0}` was erased; create another customer")]
     Erased(CustomerId),
+    /// Open orders are counted in the currency of the limit.
+    #[error("open orders of `{0}` take up credit: the currency of its limit cannot change now")]
+    CreditInUse(CustomerId),
     /// The details cannot be accepted.
     #[error(transparent)]
     Details(#[from] InvalidDetails),
@@ -73,7 +76,7 @@ impl CustomerError {
             Self::Stale { current, .. } => {
                 Problem::stale_version(detail).with("currentVersion", *current)
             }
-            Self::Erased(_) => Problem::illegal_transition(detail),
+            Self::Erased(_) | Self::CreditInUse(_) => Problem::illegal_transition(detail),
             Self::Details(invalid) => Problem::field(&invalid.pointer, "out-of-range", detail),
             Self::KeyReused => Problem::key_reused(detail),
             Self::Store(error) => error.problem(),

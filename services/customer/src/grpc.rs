@@ -9,8 +9,7 @@ use tonic::{Request, Response, Status};
 
 use crate::domain::{Address, Customer, Details, REASON_MAX};
 use crate::error::CustomerError;
-use crate::handlers::{Answer, Change, Command, Customers};
-use crate::store::{Filter, Sequence};
+use crate::handlers::{Answer, Change, Command, Customers, Filter, Sequence};
 
 /// Customers in one bulk call.
 const BULK_MAX: usize = 1_000;

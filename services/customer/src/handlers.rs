@@ -9,9 +9,10 @@ use store::requests::Once;
 use store::{Store, Tx};
 use telemetry::Metrics;
 
-use crate::domain::{Customer, Details, Reservation};
+use crate::domain::{Customer, Details, Reservation, WithoutCredit};
 use crate::error::CustomerError;
-use crate::store::{self as table, Filter};
+use crate::store as table;
+pub(crate) use crate::store::{Filter, Sequence};
 
 /// What an operator may set. Nothing yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -21,6 +22,7 @@ pub struct Settings {}
 /// The customer service.
 pub struct Customers {
     store: Store,
+    without_credit: WithoutCredit,
 }
 
 /// What can be done to a customer.
@@ -84,7 +86,7 @@ fn question(data: &EventData) -> Option<Question<'_>> {
 impl Customers {
     /// The customers in `store`.
     pub fn new(store: Store, _: Settings, _: &Metrics) -> Self {
-        Self { store }
+        Self { store, without_credit: WithoutCredit::default() }
     }
 
     /// Judges placed orders, and releases the credit of those that are paid or ended.
@@ -97,15 +99,42 @@ impl Customers {
         let customers: Vec<_> = asked.iter().map(|asked| asked.customer.clone()).collect();
         tx.load::<Customer>(&customers).await?;
         for event in batch {
-            match question(&event.data) {
-                Some(question) => judge(tx, event, &question).await?,
-                None => {
-                    if let Some(order) = event.correlation {
-                        release(tx, order.number()).await?;
-                    }
-                }
+            if let Some(question) = question(&event.data) {
+                self.judge(tx, event, &question).await?;
+                continue;
+            }
+            let order = event.correlation.map(|order| order.number());
+            if let Some(order) = order.filter(|order| !self.without_credit.knows(*order)) {
+                release(tx, order).await?;
             }
         }
+        Ok(())
+    }
+
+    async fn judge(
+        &self,
+        tx: &mut Tx,
+        event: &Event,
+        asked: &Question<'_>,
+    ) -> Result<(), CustomerError> {
+        let (order_id, customer_id) = (asked.order, asked.customer.clone());
+        let known = tx.get::<Customer>(asked.customer);
+        if known.is_none_or(Customer::is_free_of_credit) {
+            self.without_credit.note(order_id.number());
+        } else {
+            self.without_credit.forget(order_id.number());
+        }
+        let is_limited = known.is_some_and(|customer| customer.details.credit_limit.is_some());
+        let verdict = if is_limited {
+            judge_credit(tx, asked).await?
+        } else {
+            known.map_or(Err(CustomerRefusal::Unknown), |customer| customer.may_buy(asked.total))
+        };
+        let said: EventData = match verdict {
+            Ok(()) => CustomerValidated { order_id, customer_id }.into(),
+            Err(reason) => CustomerRejected { order_id, customer_id, reason }.into(),
+        };
+        tx.publish(Draft::caused_by(event, asked.attempt, said).correlated(order_id));
         Ok(())
     }
 
@@ -153,23 +182,6 @@ impl Customers {
             .read(move |rx| Box::pin(async move { Ok(table::list(rx, &filter).await?) }))
             .await
     }
-}
-
-async fn judge(tx: &mut Tx, event: &Event, asked: &Question<'_>) -> Result<(), CustomerError> {
-    let (order_id, customer_id) = (asked.order, asked.customer.clone());
-    let known = tx.get::<Customer>(asked.customer);
-    let is_limited = known.is_some_and(|customer| customer.details.credit_limit.is_some());
-    let verdict = if is_limited {
-        judge_credit(tx, asked).await?
-    } else {
-        known.map_or(Err(CustomerRefusal::Unknown), |customer| customer.may_buy(asked.total))
-    };
-    let said: EventData = match verdict {
-        Ok(()) => CustomerValidated { order_id, customer_id }.into(),
-        Err(reason) => CustomerRejected { order_id, customer_id, reason }.into(),
-    };
-    tx.publish(Draft::caused_by(event, asked.attempt, said).correlated(order_id));
-    Ok(())
 }
 
 /// The verdict on an order of a customer with a limit; credit is taken up once per order.
@@ -248,6 +260,9 @@ async fn decide(
             details.check()?;
             if known.erased_at.is_some() {
                 return Err(CustomerError::Erased(id));
+            }
+            if !known.may_take_limit(details.credit_limit) {
+                return Err(CustomerError::CreditInUse(id));
             }
             known.clone().update(details, now)
         }

@@ -1,9 +1,10 @@
 //! Customers and their credit as rows.
 
 use contracts::{Currency, CustomerId, Money, OrderNumber};
+use serde::{Deserialize, Serialize};
 use store::{Record, Row, Rx, Schema, StoreError, Table, Tx, Value};
 
-use crate::domain::{Customer, Details, Reservation};
+use crate::domain::{Address, Customer, Details, Reservation};
 
 /// The customer service's tables.
 pub const SCHEMA: Schema = Schema {
@@ -29,6 +30,32 @@ const COLUMNS: &[&str] = &[
     "erased_at",
 ];
 
+/// An address at rest. Its fields never change their places.
+#[derive(Serialize, Deserialize)]
+struct StoredAddress {
+    label: String,
+    recipient: String,
+    lines: Vec<String>,
+    city: String,
+    region: String,
+    postal_code: String,
+    country: String,
+}
+
+impl From<Address> for StoredAddress {
+    fn from(address: Address) -> Self {
+        let Address { label, recipient, lines, city, region, postal_code, country } = address;
+        Self { label, recipient, lines, city, region, postal_code, country }
+    }
+}
+
+impl From<StoredAddress> for Address {
+    fn from(stored: StoredAddress) -> Self {
+        let StoredAddress { label, recipient, lines, city, region, postal_code, country } = stored;
+        Self { label, recipient, lines, city, region, postal_code, country }
+    }
+}
+
 impl Record for Customer {
     type Key = CustomerId;
     const TABLE: Table = Table { name: "customers", columns: COLUMNS };
@@ -46,7 +73,8 @@ impl Record for Customer {
     fn write<'r>(&'r self, row: &mut Vec<Value<'r>>) {
         let limit = self.details.credit_limit;
         // Plain strings always encode; an empty document would be seen as damaged when read.
-        let addresses = postcard::to_stdvec(&self.details.addresses).unwrap_or_default();
+        let addresses = self.details.addresses.iter().cloned().map(StoredAddress::from);
+        let addresses = postcard::to_stdvec(&addresses.collect::<Vec<_>>()).unwrap_or_default();
         row.extend([
             (&self.id).into(),
             self.row_version.into(),
@@ -67,7 +95,7 @@ impl Record for Customer {
     }
 
     fn read(row: &Row<'_>) -> Result<Self, StoreError> {
-        let addresses = postcard::from_bytes(row.blob(6)?)
+        let addresses: Vec<StoredAddress> = postcard::from_bytes(row.blob(6)?)
             .map_err(|error| row.damaged(6, &error.to_string()))?;
         let credit_limit = match row.opt_int(9)? {
             None => None,
@@ -82,7 +110,7 @@ impl Record for Customer {
                 name: row.text(3)?.to_owned(),
                 email: row.text(4)?.to_owned(),
                 phone: row.text(5)?.to_owned(),
-                addresses,
+                addresses: addresses.into_iter().map(Address::from).collect(),
                 credit_limit,
             },
             blocked: if blocked { Some(row.text(8)?.to_owned()) } else { None },
@@ -158,7 +186,7 @@ pub enum Sequence {
 /// Which customers are listed.
 #[derive(Debug, Clone)]
 pub struct Filter {
-    /// Text within id, name or mail address, whatever the case.
+    /// Text within id, name, mail address or telephone number, whatever the case.
     pub text: String,
     /// Only those that are, or are not, blocked.
     pub blocked: Option<bool>,
@@ -178,30 +206,34 @@ fn literal(text: &str) -> String {
 /// One page of customers.
 pub async fn list(rx: &mut Rx, filter: &Filter) -> Result<Vec<Customer>, StoreError> {
     let (after, sequence) = match filter.sequence {
-        Sequence::Id => ("(customer_id > $5 AND $6 IS NOT NULL)", "customer_id"),
-        Sequence::IdDescending => ("(customer_id < $5 AND $6 IS NOT NULL)", "customer_id DESC"),
-        Sequence::Oldest => ("(created_at, customer_id) > ($6, $5)", "created_at, customer_id"),
+        Sequence::Id => ("customer_id > $4", "customer_id"),
+        Sequence::IdDescending => ("customer_id < $4", "customer_id DESC"),
+        Sequence::Oldest => ("(created_at, customer_id) > ($5, $4)", "created_at, customer_id"),
         Sequence::Newest => {
-            ("(created_at, customer_id) < ($6, $5)", "created_at DESC, customer_id DESC")
+            ("(created_at, customer_id) < ($5, $4)", "created_at DESC, customer_id DESC")
         }
     };
+    // A bare comparison lets the index seek: a late page costs what the first one does.
+    let after = filter.after.as_ref().map_or("", |_| after);
+    let and = if after.is_empty() { "" } else { "AND" };
     let columns = COLUMNS.join(", ");
     let select = format!(
         "SELECT {columns} FROM customers \
          WHERE ($1 = '%%' OR customer_id LIKE $1 ESCAPE '\\' OR name LIKE $1 ESCAPE '\\' \
-                OR email LIKE $1 ESCAPE '\\') \
+                OR email LIKE $1 ESCAPE '\\' OR phone LIKE $1 ESCAPE '\\') \
            AND ($2 IS NULL OR blocked = $2) \
-           AND ($4 = 0 OR {after}) \
+           {and} {after} \
          ORDER BY {sequence} LIMIT $3"
     );
-    let (age, id) = filter.after.clone().unwrap_or_default();
-    let values = [
+    let mut values = vec![
         format!("%{}%", literal(&filter.text)).into(),
         filter.blocked.into(),
         filter.limit.into(),
-        filter.after.is_some().into(),
-        id.into(),
-        age.into(),
     ];
+    if let Some((age, id)) = &filter.after {
+        values.push(id.into());
+        let is_by_age = matches!(filter.sequence, Sequence::Oldest | Sequence::Newest);
+        values.extend(is_by_age.then_some(Value::from(*age)));
+    }
     rx.query(&select, &values, Customer::read).await
 }

@@ -44,6 +44,7 @@ impl Record for Order {
     type Key = OrderNumber;
     const TABLE: Table = Table { name: "orders", columns: COLUMNS };
     const CACHE_MAX: usize = CACHE_MAX;
+    const INDEXED: Option<&'static str> = Some("deadline");
 
     fn key(&self) -> OrderNumber {
         self.placed.number
@@ -51,6 +52,10 @@ impl Record for Order {
 
     fn version(&self) -> u64 {
         self.version
+    }
+
+    fn indexed(&self) -> Option<i64> {
+        self.deadline.map(Timestamp::as_micros)
     }
 
     fn write<'r>(&'r self, row: &mut Vec<Value<'r>>) {

@@ -65,6 +65,14 @@ pub(crate) struct Payment {
     pub(crate) updated_at: Timestamp,
 }
 
+/// `at`, or the next whole second: attempts that follow each other at once share a deadline, and
+/// its index entry is not written again.
+fn on_grid(at: Timestamp) -> Timestamp {
+    const SECOND_US: i64 = 1_000_000;
+    let past = at.as_micros().rem_euclid(SECOND_US);
+    if past == 0 { at } else { at.plus(Duration::from_micros((SECOND_US - past).unsigned_abs())) }
+}
+
 impl Payment {
     /// The payment of an order that is to be paid now: the authorisation is on record.
     pub(crate) fn request(
@@ -380,7 +388,7 @@ impl Payment {
         if on_terms {
             self.succeeded(operation, amount, change);
         } else {
-            self.due = Some(at.plus(PATIENCE));
+            self.due = Some(on_grid(at.plus(PATIENCE)));
             change.act = Act::Perform;
         }
     }

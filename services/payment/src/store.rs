@@ -130,10 +130,16 @@ const COLUMNS: &[&str] = &[
     "doc",
 ];
 
+/// The least size of a document, in bytes: that of an authorisation and a capture, rounded up.
+const ROOM_MIN: usize = 192;
+/// Larger documents grow in steps of so many bytes.
+const ROOM_STEP: usize = 64;
+
 impl Record for Payment {
     type Key = OrderNumber;
     const TABLE: Table = Table { name: "payments", columns: COLUMNS };
     const CACHE_MAX: usize = CACHE_MAX;
+    const INDEXED: Option<&'static str> = Some("due");
 
     fn key(&self) -> OrderNumber {
         self.number()
@@ -141,6 +147,10 @@ impl Record for Payment {
 
     fn version(&self) -> u64 {
         self.version
+    }
+
+    fn indexed(&self) -> Option<i64> {
+        self.due.map(Timestamp::as_micros)
     }
 
     fn write<'r>(&'r self, row: &mut Vec<Value<'r>>) {
@@ -157,7 +167,9 @@ impl Record for Payment {
         let mut bytes = Vec::with_capacity(room);
         bytes.push(FORMAT);
         // Plain data always fits a growing buffer; a row without it could not be read back.
-        let bytes = postcard::to_extend(&document, bytes).unwrap_or_default();
+        let mut bytes = postcard::to_extend(&document, bytes).unwrap_or_default();
+        // Room for the next attempt: a row that keeps its size stays on its page.
+        bytes.resize(bytes.len().max(ROOM_MIN).next_multiple_of(ROOM_STEP), 0);
         row.extend([
             Value::from(self.number()),
             Value::from(self.version),

@@ -19,8 +19,9 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use crate::Payments;
 use crate::provider::{Answer, Call, Delivery};
 
-/// Calls taken, and answers recorded, in one go.
-const BATCH_MAX: usize = 1_024;
+/// Calls taken, and answers recorded, in one go: more than bulk placement puts into one COMMIT, so
+/// that answers never fall behind placements.
+const BATCH_MAX: usize = 8_192;
 
 /// Pauses before a batch that the store did not take is given to it again.
 const PAUSES: [Duration; 4] = [

@@ -1,8 +1,10 @@
 use contracts::{Currency, EventKind, Money, Position};
+use contracts_grpc::v1;
+use contracts_grpc::v1::catalog_server::Catalog as _;
 use store::testing::{self, TestStore};
 
 use super::*;
-use crate::store::{SCHEMA, Sequence};
+use crate::store::SCHEMA;
 
 fn facts(name: &str, minor: i64) -> Facts {
     Facts {
@@ -109,4 +111,47 @@ async fn every_product_is_on_exactly_one_page_in_each_sequence() {
         let none = Filter { text: "thing-".to_owned(), after: None, ..filter };
         assert!(catalog.list(none).await.unwrap().is_empty());
     }
+}
+
+#[tokio::test]
+async fn products_are_found_by_prefix_and_by_text() {
+    let (_store, catalog) = open();
+    let described = Facts { description: "Oak, 80 cm".to_owned(), ..facts("Table", 1) };
+    for (text, facts) in [("Item-1", described), ("item-2", facts("Chair", 1))] {
+        catalog.change(command("", Change::Create(sku(text), facts))).await.unwrap();
+    }
+    for (prefix, text, expected) in [
+        ("Item", "", &["Item-1"][..]),
+        ("item", "", &["item-2"]),
+        ("item-%", "", &[]),
+        ("", "oak", &["Item-1"]),
+        ("", "ITEM", &["Item-1", "item-2"]),
+        ("item", "oak", &[]),
+    ] {
+        let filter = Filter {
+            retired: None,
+            sku_prefix: prefix.to_owned(),
+            text: text.to_owned(),
+            tax_category: String::new(),
+            sequence: Sequence::Sku,
+            after: None,
+            limit: 10,
+        };
+        let found = catalog.list(filter).await.unwrap();
+        let found: Vec<_> = found.iter().map(|product| product.sku.as_str()).collect();
+        assert_eq!(found, expected, "{prefix:?} {text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_answers_each_product_once_in_the_sequence_asked_for() {
+    let (_store, catalog) = open();
+    for text in ["a", "b"] {
+        catalog.change(command("", Change::Create(sku(text), facts("X", 1)))).await.unwrap();
+    }
+    let skus = ["b", "nobody", "a", "two words", "b"].map(ToOwned::to_owned).to_vec();
+    let request = tonic::Request::new(v1::BatchGetProductsRequest { skus });
+    let answer = catalog.batch_get_products(request).await.unwrap().into_inner();
+    let found: Vec<_> = answer.products.iter().map(|product| product.sku.as_str()).collect();
+    assert_eq!(found, ["b", "a"]);
 }

@@ -1,11 +1,12 @@
 use contracts::events::order::{EndReason, PaymentInstruction};
-use contracts::events::order::{OrderCheckRequested, OrderExpired, OrderPlaced};
+use contracts::events::order::{OrderCheckRequested, OrderCompleted, OrderExpired, OrderPlaced};
 use contracts::{Currency, EventId, Position, Timestamp};
 use store::StoreError;
 use store::testing::{self, TestStore};
 
 use super::*;
-use crate::store::{SCHEMA, Sequence};
+use crate::domain::Address;
+use crate::store::SCHEMA;
 
 fn open() -> (TestStore, Arc<Customers>) {
     let store = testing::open(&[SCHEMA]).unwrap();
@@ -211,4 +212,43 @@ async fn a_thousand_customers_are_each_on_exactly_one_page() {
         assert_eq!(seen.len(), 1_000, "{sequence:?}");
     }
     clean(&store).await;
+}
+
+#[tokio::test]
+async fn credit_taken_up_before_the_limit_was_lifted_is_still_given_back() {
+    let (store, customers) = open();
+    let change = |change: Change| customers.change(command("a", change));
+    change(Change::Create(named("A", Some(usd(100))))).await.unwrap();
+    hear(&store, &customers, vec![placed(1, "a", 60)]).await;
+    let euro = named("A", Some(Money::new(100, Currency::EUR)));
+    let refused = change(Change::Update(euro)).await.unwrap_err();
+    assert_eq!(refused.problem().slug, "illegal-transition");
+    change(Change::Update(named("A", None))).await.unwrap();
+    // Asked again without a limit, and asked about another order that takes up nothing.
+    hear(&store, &customers, vec![placed(1, "a", 60), placed(2, "a", 60)]).await;
+    let id = CustomerId::try_new("a").unwrap();
+    for (number, left) in [(2, 60), (1, 0), (1, 0)] {
+        let (order_id, customer_id) = (order(number), id.clone());
+        let done = event(order_id, OrderCompleted { order_id, customer_id });
+        hear(&store, &customers, vec![done]).await;
+        assert_eq!(customers.find(id.clone()).await.unwrap().reserved_minor, left);
+    }
+    clean(&store).await;
+}
+
+#[tokio::test]
+async fn customers_are_found_as_they_were_given_and_by_telephone_number() {
+    let (_store, customers) = open();
+    let address =
+        Address { city: "Ulm".to_owned(), lines: vec!["1 Way".into()], ..Address::default() };
+    let (phone, addresses) = ("+493012345".to_owned(), vec![address]);
+    let details = Details { phone, addresses, ..named("Ada", None) };
+    customers.change(command("a", Change::Create(details.clone()))).await.unwrap();
+    let id = CustomerId::try_new("a").unwrap();
+    assert_eq!(customers.find(id).await.unwrap().details, details);
+    for (text, found) in [("3012", 1), ("3013", 0)] {
+        let text = text.to_owned();
+        let filter = Filter { text, blocked: None, sequence: Sequence::Id, after: None, limit: 9 };
+        assert_eq!(customers.list(filter).await.unwrap().len(), found);
+    }
 }

@@ -31,6 +31,7 @@ impl Record for HoldRow {
     };
     // Orders between placement and allocation, many times over; about 400 bytes each: 13 MB.
     const CACHE_MAX: usize = 32_768;
+    const INDEXED: Option<&'static str> = Some("deadline");
 
     fn key(&self) -> i64 {
         self.order.number().as_i64()
@@ -38,6 +39,10 @@ impl Record for HoldRow {
 
     fn version(&self) -> u64 {
         self.hold.changes
+    }
+
+    fn indexed(&self) -> Option<i64> {
+        self.hold.deadline().map(Timestamp::as_micros)
     }
 
     fn write<'r>(&'r self, row: &mut Vec<Value<'r>>) {

@@ -150,9 +150,13 @@ impl Move<'_> {
 
     /// Changes the state and sets the deadline that it has.
     fn enter(&mut self, state: State) {
+        // One deadline for all of the payment: from the request to the capture.
+        let is_same = matches!((&self.order.state, &state), (State::Paying(_), State::Paying(_)));
         self.order.state = state;
         self.order.attention = None;
-        self.restart_deadline();
+        if !is_same {
+            self.restart_deadline();
+        }
     }
 
     /// The state's deadline counts from now.

@@ -13,6 +13,11 @@ const FORMAT: u8 = 1;
 /// What a document of two lines takes, so that it is rarely moved while it grows.
 const TYPICAL_BYTES: usize = 384;
 
+/// The least size of a document: that of a confirmed order of two lines, 179 bytes, rounded up.
+const ROOM_MIN: usize = 192;
+/// Larger documents grow in steps of so many bytes.
+const ROOM_STEP: usize = 64;
+
 /// What a document holds.
 pub(super) struct Document {
     pub(super) lines: Vec<PlacedLine>,
@@ -85,7 +90,14 @@ pub(super) fn encode(order: &Order) -> Vec<u8> {
         bytes = push(bytes, &parcel);
     }
     timeline::encode(&order.history, placed.at, &mut bytes);
+    bytes.resize(roomy(bytes.len()), 0);
     bytes
+}
+
+/// The size of a document with room to grow, so that a row that is written three times on its way
+/// to confirmed stays on its page: a page that overflows is rebalanced with its neighbours.
+fn roomy(len: usize) -> usize {
+    len.max(ROOM_MIN).next_multiple_of(ROOM_STEP)
 }
 
 /// Reads the document of an order that was placed at `at` in `currency`.

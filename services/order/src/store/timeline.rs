@@ -134,7 +134,9 @@ pub(super) fn decode(mut bytes: &[u8], placed_at: Timestamp) -> Option<History> 
             detail,
         });
     }
-    bytes.is_empty().then_some(History { forgotten, entries })
+    // Behind the last entry there is only the room that the document keeps for more.
+    let is_room = bytes.iter().all(|byte| *byte == 0);
+    is_room.then_some(History { forgotten, entries })
 }
 
 fn decode_cause(bytes: &mut &[u8], before: &mut Before) -> Option<(Cause, bool)> {
