@@ -4,8 +4,8 @@
 //! release credit). **Says** `customer.validated`, `customer.rejected`, and what changes in customers.
 //! **Serves** `Customers` over gRPC.
 //!
-//! A fact or command takes one path: [`events`] or [`grpc`] → [`handlers`] → [`domain`] (decide) →
-//! [`store`] and the outbox → commit. Only customers with a credit limit cost a write per order.
+//! A fact or command takes one path: `events` or `grpc` → `handlers` → `domain` (decide) →
+//! `store` and the outbox → commit. Only customers with a credit limit cost a write per order.
 //!
 //! **Invariant:** reserved credit is the sum of the open reservations, and each is released once.
 //! Personal data stands in the customer's row and nowhere else, so that erasing it erases all of it.
