@@ -1,8 +1,8 @@
 //! Questions between services: the same generated clients, in one process or over the network.
 //!
 //! [`Transport`] carries the calls of a generated client: into a generated server of the same process,
-//! or over HTTP/2. Refusals travel as [`contracts::Problem`]s inside a gRPC status ([`status`]). Lists
-//! are paged by opaque [`cursor`]s. [`once`] prepares a command for being carried out once per key.
+//! or over HTTP/2. Refusals travel as [`contracts::Problem`]s inside a gRPC status ([`status()`]). Lists
+//! are paged by opaque [`cursor`]s. [`once()`] prepares a command for being carried out once per key.
 
 mod convert;
 pub mod cursor;
