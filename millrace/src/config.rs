@@ -189,11 +189,19 @@ fn merge(mut file: Table, environment: &[(String, String)]) -> anyhow::Result<Co
         .map_err(|error| anyhow::anyhow!("configuration: {}", one_line(&error.to_string())))
 }
 
-/// What a TOML error says, without its picture of the file.
+/// What a TOML error says, on one line: its picture of the file is cut down to the key at fault.
 fn one_line(text: &str) -> String {
-    let is_picture = |line: &&str| line.starts_with('|') || line.contains(" | ") || line.is_empty();
-    let lines = text.lines().map(str::trim).filter(|line| !is_picture(line));
-    lines.collect::<Vec<_>>().join(" ")
+    let word = |line: &str| match line.trim().split_once('|') {
+        None => Some(line.trim().to_owned()),
+        Some(("", _)) => None,
+        // The value may be a secret: only the key is shown.
+        Some((_, source)) => {
+            let key = source.split('=').next().unwrap_or("").trim();
+            Some(format!("near `{key}`:"))
+        }
+    };
+    let words = text.lines().filter_map(word).filter(|line| !line.is_empty());
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn lay_over(base: &mut Table, over: Table) {
@@ -271,7 +279,7 @@ mod tests {
     fn a_file_that_is_not_toml_is_refused_with_one_line() {
         for text in ["not toml", "a = 1\na = 2", "[http"] {
             let error = one_line(&text.parse::<Table>().unwrap_err().to_string());
-            assert!(error.contains("line"), "{error}");
+            assert!(error.contains("line") && error.contains("near"), "{error}");
             assert_eq!(error.lines().count(), 1, "{error}");
         }
     }

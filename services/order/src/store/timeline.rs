@@ -195,6 +195,8 @@ mod tests {
             encode(&history, at, &mut bytes);
             prop_assert_eq!(decode(&bytes, at), Some(history));
             bytes.push(0);
+            prop_assert!(decode(&bytes, at).is_some(), "room is no entry");
+            bytes.push(1);
             prop_assert_eq!(decode(&bytes, at), None);
         }
 
