@@ -13,10 +13,10 @@ use crate::value::{Row, Value};
 const VERSION_MIN: i32 = 3_051_003;
 /// Statements kept prepared per connection: every statement of every service, with room.
 const STATEMENTS_MAX: usize = 512;
-/// Page cache of the writer, in KiB (negative by SQLite's convention). Kept small: what is hot is
-/// kept as records, and SQLite walks the whole cache at the end of transactions that rebalanced a
-/// tree (9 % of the writer's time with 64 MiB).
-const WRITER_CACHE_KIB: i64 = -8_192;
+/// Page cache of the writer, in KiB (negative by SQLite's convention): room for what one COMMIT of
+/// bulk placement dirties, so that no page is written twice. Not larger: SQLite walks the whole cache
+/// after a transaction that rebalanced a tree (9 % of the writer's time with 64 MiB).
+const WRITER_CACHE_KIB: i64 = -32_768;
 
 fn refuse(what: &str, cause: impl std::fmt::Display) -> StoreError {
     StoreError::Open(format!("{what}: {cause}"))

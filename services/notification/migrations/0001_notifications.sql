@@ -6,7 +6,7 @@
 --
 -- No address and no name is kept here: they are asked for when a message is sent.
 CREATE TABLE notifications (
-    id         BIGINT NOT NULL PRIMARY KEY, -- the event's place in the log × 8 + the channel
+    id         INTEGER NOT NULL PRIMARY KEY, -- the event's place in the log × 8 + the channel
     version    BIGINT NOT NULL,             -- grows by one with every change
     event_id   BLOB   NOT NULL,             -- 16 bytes
     order_id   BLOB   NOT NULL,             -- 16 bytes
@@ -21,7 +21,12 @@ CREATE TABLE notifications (
     last_error TEXT,                        -- what went wrong last
     doc        BLOB   NOT NULL,             -- format byte, then postcard: what the template is filled with
     CONSTRAINT notifications_channel CHECK (channel IN ('mail', 'log')),
-    CONSTRAINT notifications_state CHECK (state IN ('pending', 'sent', 'logged', 'failed')),
+    -- Not IN: SQLite builds a table for a list of more than two, with every statement.
+    CONSTRAINT notifications_state CHECK (
+        state = 'pending'
+        OR state = 'sent'
+        OR state = 'logged'
+        OR state = 'failed'),
     CONSTRAINT notifications_due_while_pending CHECK ((due IS NOT NULL) = (state = 'pending'))
 );
 

@@ -8,7 +8,7 @@
 -- The domain decides; the CHECKs refuse what it must never decide: more captured than authorised,
 -- more authorised than asked for, more paid back than captured.
 CREATE TABLE payments (
-    number           BIGINT NOT NULL PRIMARY KEY, -- the order's number
+    number           INTEGER NOT NULL PRIMARY KEY, -- the order's number
     version          BIGINT NOT NULL,             -- grows by one with every change
     order_id         BLOB   NOT NULL,             -- 16 bytes
     state            TEXT   NOT NULL,
@@ -21,8 +21,16 @@ CREATE TABLE payments (
     created_at       BIGINT NOT NULL,             -- microseconds since 1970
     due              BIGINT,                      -- microseconds since 1970: when to look again
     doc              BLOB   NOT NULL,             -- format byte, then postcard: token, attempts, wishes
-    CONSTRAINT payments_state CHECK (state IN ('requested', 'unknown', 'authorized', 'captured',
-        'partially_refunded', 'refunded', 'voided', 'declined')),
+    -- Not IN: SQLite builds a table for a list of more than two, with every statement.
+    CONSTRAINT payments_state CHECK (
+        state = 'requested'
+        OR state = 'unknown'
+        OR state = 'authorized'
+        OR state = 'captured'
+        OR state = 'partially_refunded'
+        OR state = 'refunded'
+        OR state = 'voided'
+        OR state = 'declined'),
     CONSTRAINT payments_never_authorized_beyond_amount CHECK (authorized_minor BETWEEN 0 AND amount_minor),
     CONSTRAINT payments_never_captured_beyond_authorized CHECK (captured_minor BETWEEN 0 AND authorized_minor),
     CONSTRAINT payments_never_refunded_beyond_captured CHECK (refunded_minor BETWEEN 0 AND captured_minor)
