@@ -62,8 +62,11 @@ impl FromRequest<Arc<Edge>> for JsonBytes {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, edge: &Arc<Edge>) -> Result<Self, Refusal> {
-        is_json(request.headers())?;
-        collect(request, edge).await.map(Self)
+        // The body is taken in before it is refused for its type: a connection that is closed over
+        // unread bytes is reset, and the answer may be lost with it.
+        let is_json = is_json(request.headers());
+        let bytes = collect(request, edge).await?;
+        is_json.map(|()| Self(bytes))
     }
 }
 

@@ -85,7 +85,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            // As many as the writer takes in a few group commits (PERFORMANCE.md, bulk of 4,096).
+            // As many as the writer takes in a few group commits.
             requests_in_flight_max: 4_096,
             batches_in_flight_max: 64,
             body_bytes_max: 256 * 1_024,

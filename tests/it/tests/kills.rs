@@ -23,7 +23,7 @@ const CONNECTIONS: u64 = 16;
 const ORDERS_BEFORE: u64 = 100_000;
 /// Load before a kill, in milliseconds: from when the process may still be catching up to full speed.
 const LOAD_MS: std::ops::Range<u64> = 10..700;
-/// The goal is 1 s (RELIABILITY.md, M-10); a machine with other work on it gets three times that.
+/// The goal is 1 s on a machine of its own; a machine with other work on it gets three times that.
 const READY_MAX: Duration = Duration::from_secs(3);
 /// How long orders may take to end after the last kill.
 const SETTLE_MAX: Duration = Duration::from_secs(30);
