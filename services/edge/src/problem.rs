@@ -4,7 +4,7 @@
 //! knows which request it answers.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use contracts::Problem;
@@ -29,6 +29,11 @@ impl IntoResponse for Refusal {
         let problem = self.into_problem();
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status(&problem);
+        if problem.status == 413 {
+            // The rest of the body is not read: the client is told not to send more on this
+            // connection (HTTP/1.1; HTTP/2 ends the stream alone, and hyper drops the header).
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         response.extensions_mut().insert(Unrendered(Box::new(problem)));
         response
     }

@@ -102,8 +102,16 @@ impl Client {
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, Lost> {
-        let mut connection = self.connection().await?;
-        let response = connection.send_request(request).await.map_err(lost)?;
+        let (connection, response) = loop {
+            let mut connection = self.connection().await?;
+            match connection.send_request(request.clone()).await {
+                Ok(response) => break (connection, response),
+                // The server closed an idle connection, as it does behind a body that it refused to
+                // read: nothing of this request was sent.
+                Err(error) if error.is_canceled() => {}
+                Err(error) => return Err(lost(error)),
+            }
+        };
         let (head, body) = response.into_parts();
         let body = body.collect().await.map_err(lost)?.to_bytes();
         locked(&self.shared.idle).push(connection);
