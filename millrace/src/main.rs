@@ -12,7 +12,7 @@ mod wire;
 
 use std::process::ExitCode;
 
-/// The allocator: measured against the system's under `make bench`, it takes less of the CPU.
+/// The allocator. Not measured against the system's yet.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
