@@ -28,12 +28,17 @@ pub(crate) trait AnyCache: Send {
     fn as_any_mut(&mut self) -> &mut dyn Any;
 }
 
-struct Entry<R> {
+/// A row in memory, or its known absence.
+struct Slot<R: Record> {
+    key: R::Key,
     /// `None`: the database has no such row.
-    row: Option<R>,
+    row: Option<Box<R>>,
     /// What the database has, if the row is there.
     stored: Option<Stored>,
     dirty: bool,
+    /// Grows each time the place is given to another row, so that what is left in a queue of places
+    /// is known to be old.
+    stamp: u32,
 }
 
 /// What a row has in the database.
@@ -49,16 +54,41 @@ impl Stored {
     }
 }
 
+/// What `put` replaced.
+struct Replaced<R> {
+    place: usize,
+    row: Option<Box<R>>,
+    stored: Option<Stored>,
+    dirty: bool,
+    /// The key was not in memory: the place is given back.
+    is_new: bool,
+}
+
+/// Rows that nothing more is expected of are kept in memory for so many others, for whoever looks
+/// at them once more.
+const SETTLED_MAX: usize = 2_048;
+
 /// The rows of one record type.
+///
+/// Rows lie in boxes behind a small table of places, so that neither a growing table nor an undo
+/// list moves whole rows.
 pub(crate) struct RecordCache<R: Record> {
-    entries: HashMap<R::Key, Entry<R>>,
+    places: HashMap<R::Key, usize>,
+    slots: Vec<Slot<R>>,
+    free: Vec<usize>,
     /// What `put` replaced in the current piece of work, oldest first.
-    undo: Vec<(R::Key, Option<Entry<R>>)>,
-    dirty: Vec<R::Key>,
+    undo: Vec<Replaced<R>>,
+    dirty: Vec<(R::Key, usize)>,
     dirty_at_begin: usize,
-    /// Keys in the order in which they came, for eviction.
-    arrivals: VecDeque<R::Key>,
-    next_number: Option<i64>,
+    /// Places and their stamps in the order in which their rows came, for eviction.
+    arrivals: VecDeque<(usize, u32)>,
+    /// The same for rows that are settled, in the order in which they became so.
+    settled: VecDeque<(usize, u32)>,
+    /// No row has a whole number above this for its key, neither here nor in the database; `None`
+    /// until the database was asked.
+    top: Option<i64>,
+    /// The largest key that was put before the database was asked.
+    top_put: i64,
     insert: String,
     update: String,
     update_but_indexed: String,
@@ -86,12 +116,16 @@ fn ready<'s, 'c>(
 impl<R: Record> RecordCache<R> {
     pub(crate) fn new() -> Self {
         Self {
-            entries: HashMap::new(),
+            places: HashMap::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
             undo: Vec::new(),
             dirty: Vec::new(),
             dirty_at_begin: 0,
             arrivals: VecDeque::new(),
-            next_number: None,
+            settled: VecDeque::new(),
+            top: None,
+            top_put: 0,
             insert: R::TABLE.insert(),
             update: R::TABLE.update(None),
             update_but_indexed: R::TABLE.update(R::INDEXED),
@@ -105,62 +139,102 @@ impl<R: Record> RecordCache<R> {
         keys: &[R::Key],
     ) -> Result<(), StoreError> {
         for key in keys {
-            if self.entries.contains_key(key) {
+            if self.places.contains_key(key) || self.is_beyond(connection, key)? {
                 continue;
             }
             let read = |row: &crate::value::Row<'_>| R::read(row);
             let found = sqlite::query_one(connection, &self.select, &[key.value()], read)?;
             let stored = found.as_ref().map(Stored::of);
-            self.entries.insert(key.clone(), Entry { row: found, stored, dirty: false });
-            self.arrivals.push_back(key.clone());
+            self.take_in(key.clone(), found.map(Box::new), stored);
         }
         Ok(())
     }
 
+    /// Whether `key` is larger than that of every row: most rows that are looked for are those of
+    /// orders that have just come, and the database need not be asked about them.
+    fn is_beyond(&mut self, connection: &Connection, key: &R::Key) -> Result<bool, StoreError> {
+        match key.number() {
+            Some(number) => Ok(number > self.top(connection)?),
+            None => Ok(false),
+        }
+    }
+
+    fn top(&mut self, connection: &Connection) -> Result<i64, StoreError> {
+        if let Some(top) = self.top {
+            return Ok(top);
+        }
+        let top = sqlite::last_key(connection, &R::TABLE)?.max(self.top_put);
+        self.top = Some(top);
+        Ok(top)
+    }
+
+    fn take_in(&mut self, key: R::Key, row: Option<Box<R>>, stored: Option<Stored>) -> usize {
+        let place = match self.free.pop() {
+            Some(place) => place,
+            None => {
+                let empty =
+                    Slot { key: key.clone(), row: None, stored: None, dirty: false, stamp: 0 };
+                self.slots.push(empty);
+                self.slots.len().saturating_sub(1)
+            }
+        };
+        let slot = &mut self.slots[place];
+        slot.key = key.clone();
+        (slot.row, slot.stored, slot.dirty) = (row, stored, false);
+        self.arrivals.push_back((place, slot.stamp));
+        self.places.insert(key, place);
+        place
+    }
+
     pub(crate) fn get(&self, key: &R::Key) -> Option<&R> {
-        self.entries.get(key).and_then(|entry| entry.row.as_ref())
+        let place = *self.places.get(key)?;
+        self.slots.get(place)?.row.as_deref()
     }
 
     pub(crate) fn put(&mut self, record: R) {
         let key = record.key();
-        let Some(entry) = self.entries.get_mut(&key) else {
-            self.entries
-                .insert(key.clone(), Entry { row: Some(record), stored: None, dirty: true });
-            self.arrivals.push_back(key.clone());
-            self.dirty.push(key.clone());
-            self.undo.push((key, None));
-            return;
+        let (place, is_new) = match self.places.get(&key) {
+            Some(place) => (*place, false),
+            None => (self.take_in(key.clone(), None, None), true),
         };
-        if !entry.dirty {
-            self.dirty.push(key.clone());
+        if let Some(number) = key.number() {
+            self.top_put = self.top_put.max(number);
+            self.top = self.top.map(|top| top.max(number));
         }
-        let after = Entry { row: Some(record), stored: entry.stored, dirty: true };
-        let before = std::mem::replace(entry, after);
-        self.undo.push((key, Some(before)));
+        let slot = &mut self.slots[place];
+        let row = slot.row.replace(Box::new(record));
+        let (stored, dirty) = (slot.stored, slot.dirty);
+        self.undo.push(Replaced { place, row, stored, dirty, is_new });
+
+        if !slot.dirty {
+            slot.dirty = true;
+            self.dirty.push((key, place));
+        }
     }
 
     /// The next whole number after the largest key, given once.
     pub(crate) fn number(&mut self, connection: &Connection) -> Result<i64, StoreError> {
-        let next = match self.next_number {
-            Some(next) => next,
-            None => sqlite::last_key(connection, &R::TABLE)?.saturating_add(1),
-        };
-        self.next_number = Some(next.saturating_add(1));
+        let next = self.top(connection)?.saturating_add(1);
+        self.top = Some(next);
         Ok(next)
     }
 
-    /// Writes the rows of `keys`, which are sorted.
-    fn write_all(&mut self, connection: &Connection, keys: &[R::Key]) -> Result<(), StoreError> {
-        let Self { entries, insert, update, update_but_indexed, .. } = self;
+    /// Writes the rows of `dirty`, which are sorted by key.
+    fn write_all(
+        &mut self,
+        connection: &Connection,
+        dirty: &[(R::Key, usize)],
+    ) -> Result<(), StoreError> {
+        let Self { slots, settled, insert, update, update_but_indexed, .. } = self;
         let mut writing = Writing { insert: None, update: None, update_but_indexed: None };
-        for key in keys {
-            let Some(entry) = entries.get_mut(key) else { continue };
-            let Some(record) = &entry.row else { continue };
-            let now = Stored::of(record);
+        for (key, place) in dirty {
+            let Some(slot) = slots.get_mut(*place) else { continue };
+            let Some(record) = &slot.row else { continue };
+            let now = Stored::of(record.as_ref());
             let mut values = Vec::with_capacity(R::TABLE.columns.len().saturating_add(1));
             record.write(&mut values);
             debug_assert_eq!(values.len(), R::TABLE.columns.len(), "{}", R::TABLE.name);
-            let statement = match entry.stored {
+            let statement = match slot.stored {
                 None => ready(&mut writing.insert, connection, insert)?,
                 Some(before) => {
                     values.push(Value::from(before.version));
@@ -174,10 +248,26 @@ impl<R: Record> RecordCache<R> {
             if statement.run(&values)? != 1 {
                 return Err(StoreError::Stale { table: R::TABLE.name, key: format!("{key:?}") });
             }
-            entry.stored = Some(now);
-            entry.dirty = false;
+            if record.is_settled() {
+                settled.push_back((*place, slot.stamp));
+            }
+            slot.stored = Some(now);
+            slot.dirty = false;
         }
         Ok(())
+    }
+
+    /// Forgets the row at `place`; what waits in the queues for it is known by its old stamp.
+    fn forget(&mut self, place: usize) {
+        let Some(slot) = self.slots.get_mut(place) else { return };
+        self.places.remove(&slot.key);
+        (slot.row, slot.stored, slot.dirty) = (None, None, false);
+        slot.stamp = slot.stamp.wrapping_add(1);
+        self.free.push(place);
+    }
+
+    fn is_current(&self, (place, stamp): (usize, u32)) -> bool {
+        self.slots.get(place).is_some_and(|slot| slot.stamp == stamp)
     }
 }
 
@@ -191,39 +281,48 @@ impl<R: Record> AnyCache for RecordCache<R> {
     }
 
     fn undo(&mut self) {
-        while let Some((key, before)) = self.undo.pop() {
-            match before {
-                Some(entry) => {
-                    self.entries.insert(key, entry);
-                }
+        while let Some(Replaced { place, row, stored, dirty, is_new }) = self.undo.pop() {
+            if is_new {
                 // The row's absence is not known for certain, so it is forgotten, not remembered.
-                None => {
-                    self.entries.remove(&key);
-                }
+                self.forget(place);
+            } else if let Some(slot) = self.slots.get_mut(place) {
+                (slot.row, slot.stored, slot.dirty) = (row, stored, dirty);
             }
         }
         self.dirty.truncate(self.dirty_at_begin);
     }
 
     fn flush(&mut self, connection: &Connection) -> Result<u64, StoreError> {
-        let mut keys = std::mem::take(&mut self.dirty);
-        keys.sort_unstable();
-        self.write_all(connection, &keys)?;
-        self.dirty_at_begin = 0;
-        Ok(u64::try_from(keys.len()).unwrap_or(0))
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.sort_unstable();
+        self.write_all(connection, &dirty)?;
+        let written = u64::try_from(dirty.len()).unwrap_or(0);
+        dirty.clear();
+        (self.dirty, self.dirty_at_begin) = (dirty, 0);
+        Ok(written)
     }
 
     fn committed(&mut self) {
-        while self.entries.len() > R::CACHE_MAX {
-            let Some(key) = self.arrivals.pop_front() else {
-                return;
-            };
-            self.entries.remove(&key);
+        while self.settled.len() > SETTLED_MAX
+            && let Some(oldest) = self.settled.pop_front()
+        {
+            if self.is_current(oldest) {
+                self.forget(oldest.0);
+            }
         }
-        // Rows that were undone leave their key behind: keep the list near the size of the map.
-        if self.arrivals.len() > self.entries.len().saturating_mul(2).saturating_add(1_024) {
-            let entries = &self.entries;
-            self.arrivals.retain(|key| entries.contains_key(key));
+        while self.places.len() > R::CACHE_MAX
+            && let Some(oldest) = self.arrivals.pop_front()
+        {
+            if self.is_current(oldest) {
+                self.forget(oldest.0);
+            }
+        }
+        // Rows that went another way leave their place behind: keep the list near the size of the
+        // map.
+        if self.arrivals.len() > self.places.len().saturating_mul(2).saturating_add(1_024) {
+            let slots = &self.slots;
+            self.arrivals
+                .retain(|(place, stamp)| slots.get(*place).is_some_and(|s| s.stamp == *stamp));
         }
     }
 
@@ -287,11 +386,12 @@ impl<A: Append> AnyCache for AppendList<A> {
             return Ok(0);
         }
         let mut insert = Prepared::try_new(connection, &self.insert)?;
+        let mut values = Vec::with_capacity(A::TABLE.columns.len());
         for row in &rows {
-            let mut values = Vec::with_capacity(A::TABLE.columns.len());
             row.write(&mut values);
             debug_assert_eq!(values.len(), A::TABLE.columns.len(), "{}", A::TABLE.name);
             insert.run(&values)?;
+            values.clear();
         }
         Ok(u64::try_from(rows.len()).unwrap_or(0))
     }

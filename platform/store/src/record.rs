@@ -50,22 +50,30 @@ impl Table {
 pub trait Key: Clone + Eq + Hash + Ord + Send + Sync + Debug + 'static {
     /// The key as a value of a statement.
     fn value(&self) -> Value<'_>;
+    /// The key, if it is a whole number that only grows from row to row.
+    fn number(&self) -> Option<i64> {
+        None
+    }
 }
 
 macro_rules! key {
-    ($($type:ty => |$key:ident| $value:expr;)*) => {
+    ($($type:ty => |$key:ident| $value:expr $(, number $number:expr)?;)*) => {
         $(impl Key for $type {
             fn value(&self) -> Value<'_> {
                 let $key = self;
                 Value::from($value)
             }
+            $(fn number(&self) -> Option<i64> {
+                let $key = self;
+                Some($number)
+            })?
         })*
     };
 }
 
 key! {
-    i64 => |key| *key;
-    OrderNumber => |key| *key;
+    i64 => |key| *key, number *key;
+    OrderNumber => |key| *key, number key.as_i64();
     Sku => |key| key;
     CustomerId => |key| key;
     Location => |key| key;
@@ -93,6 +101,10 @@ pub trait Record: Clone + Send + Sync + 'static {
     /// The value of the column [`Self::INDEXED`]; `None` for NULL.
     fn indexed(&self) -> Option<i64> {
         None
+    }
+    /// Whether nothing more is expected to happen to it: it need not stay in memory for long.
+    fn is_settled(&self) -> bool {
+        false
     }
     /// Pushes the values of all columns, in the table's order.
     fn write<'r>(&'r self, row: &mut Vec<Value<'r>>);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, OpenFlags};
 
 use crate::error::StoreError;
@@ -48,6 +49,13 @@ fn set(connection: &Connection, name: &str, value: &str, expected: &str) -> Resu
     Err(refuse(&format!("PRAGMA {name} = {value}"), why))
 }
 
+/// Plans depend on the statement alone. Otherwise SQLite prepares a statement anew whenever a value
+/// that it compared with the condition of a partial index changes: with every batch, for deadlines.
+fn keep_plans(connection: &Connection) -> Result<(), StoreError> {
+    let kept = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true);
+    kept.map(drop).map_err(|cause| refuse("SQLITE_DBCONFIG_ENABLE_QPSG", cause))
+}
+
 /// Opens the one connection that writes, creating the file if there is none.
 pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     if rusqlite::version_number() < VERSION_MIN {
@@ -63,6 +71,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     // The checkpointer does it, on its own connection.
     set(&connection, "wal_autocheckpoint", "0", "0")?;
     set(&connection, "cache_size", &WRITER_CACHE_KIB.to_string(), &WRITER_CACHE_KIB.to_string())?;
+    keep_plans(&connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     Ok(connection)
 }
@@ -78,6 +87,7 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     busy.map_err(|cause| refuse("busy_timeout", cause))?;
     set(&connection, "query_only", "ON", "1")?;
     set(&connection, "cache_size", "-16384", "-16384")?;
+    keep_plans(&connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     Ok(connection)
 }

@@ -180,13 +180,6 @@ impl Tx {
         self.acts.push(Box::new(act));
     }
 
-    /// Writes pending rows now, so that SQL in the same transaction sees them.
-    #[expect(clippy::unused_async, reason = "a server database answers later; SQLite answers now")]
-    pub async fn flush(&mut self) -> Result<(), StoreError> {
-        self.protect()?;
-        self.flush_rows()
-    }
-
     /// The number that this transaction's segment will have, if it publishes anything.
     pub fn segment(&self) -> u64 {
         self.segment

@@ -59,6 +59,10 @@ impl Record for Notification {
         self.version
     }
 
+    fn is_settled(&self) -> bool {
+        !matches!(self.state, State::Pending { .. })
+    }
+
     fn write<'r>(&'r self, row: &mut Vec<Value<'r>>) {
         let document = Document {
             total: self.words.total,

@@ -58,6 +58,10 @@ impl Record for Order {
         self.deadline.map(Timestamp::as_micros)
     }
 
+    fn is_settled(&self) -> bool {
+        self.status().is_settled()
+    }
+
     fn write<'r>(&'r self, row: &mut Vec<Value<'r>>) {
         let placed = &self.placed;
         let total = self.total();

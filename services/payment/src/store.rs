@@ -153,6 +153,10 @@ impl Record for Payment {
         self.due.map(Timestamp::as_micros)
     }
 
+    fn is_settled(&self) -> bool {
+        self.state.has_ended() || matches!(self.state, State::Captured { .. })
+    }
+
     fn write<'r>(&'r self, row: &mut Vec<Value<'r>>) {
         let document = Document {
             token: &self.instruction.token,

@@ -45,6 +45,10 @@ impl Record for HoldRow {
         self.hold.deadline().map(Timestamp::as_micros)
     }
 
+    fn is_settled(&self) -> bool {
+        self.hold.deadline().is_none()
+    }
+
     fn write<'r>(&'r self, row: &mut Vec<Value<'r>>) {
         row.extend([
             self.key().into(),
