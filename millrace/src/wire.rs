@@ -204,6 +204,11 @@ fn tell_of_store(metrics: &Metrics, store: &Store) {
     metrics.count_of("store_pieces", "pieces of work committed", read(|stats| &stats.pieces));
     metrics.count_of("store_events", "events published", read(|stats| &stats.events));
     metrics.count_of("store_rows", "rows written", read(|stats| &stats.rows));
+    metrics.count_of(
+        "store_deferred",
+        "COMMITs that left changed rows to a later one",
+        read(|stats| &stats.deferred),
+    );
     metrics.count_of("store_rollbacks", "COMMITs undone", read(|stats| &stats.rollbacks));
     metrics.count_of("store_checkpoints", "checkpoints", read(|stats| &stats.checkpoints));
     metrics.count_of(

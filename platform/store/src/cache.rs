@@ -3,11 +3,14 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use rusqlite::Connection;
 
+use crate::due::Due;
 use crate::error::StoreError;
+use crate::pending::PendingRows;
 use crate::record::{Append, Key, Record};
 use crate::sqlite::{self, Prepared};
 use crate::value::Value;
@@ -16,14 +19,27 @@ use crate::value::Value;
 pub(crate) trait AnyCache: Send {
     /// A piece of work begins.
     fn begin(&mut self);
+    /// The rule of the schema that a row of the current piece of work breaks.
+    fn broken_rule(&self) -> Option<&'static str>;
     /// The piece of work is kept.
     fn keep(&mut self);
     /// The piece of work is undone.
     fn undo(&mut self);
-    /// Writes what is pending, sorted by key; returns the rows written.
+    /// Rows that the transaction changed.
+    fn changed(&self) -> usize;
+    /// Whether the current piece of work has changed nothing.
+    fn is_untouched(&self) -> bool;
+    /// Writes what is not in its table, sorted by key; returns the rows written.
     fn flush(&mut self, connection: &Connection) -> Result<u64, StoreError>;
-    /// The COMMIT is durable: rows beyond the limit may go.
-    fn committed(&mut self);
+    /// Adds the rows that this transaction changed to `pending`, to be written by a later flush; what
+    /// is never changed again is written. Returns the rows written.
+    fn defer(
+        &mut self,
+        connection: &Connection,
+        pending: &mut PendingRows,
+    ) -> Result<u64, StoreError>;
+    /// The COMMIT is durable: if everything is in its table, rows beyond the limit may go.
+    fn committed(&mut self, settled: bool);
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
 }
@@ -35,7 +51,10 @@ struct Slot<R: Record> {
     row: Option<Box<R>>,
     /// What the database has, if the row is there.
     stored: Option<Stored>,
+    /// Changed in the current transaction.
     dirty: bool,
+    /// Changed in an earlier one that left it to a later flush.
+    is_pending: bool,
     /// Grows each time the place is given to another row, so that what is left in a queue of places
     /// is known to be old.
     stamp: u32,
@@ -80,6 +99,8 @@ pub(crate) struct RecordCache<R: Record> {
     undo: Vec<Replaced<R>>,
     dirty: Vec<(R::Key, usize)>,
     dirty_at_begin: usize,
+    /// Rows that an earlier transaction left to a later flush.
+    pending: Vec<(R::Key, usize)>,
     /// Places and their stamps in the order in which their rows came, for eviction.
     arrivals: VecDeque<(usize, u32)>,
     /// The same for rows that are settled, in the order in which they became so.
@@ -89,6 +110,9 @@ pub(crate) struct RecordCache<R: Record> {
     top: Option<i64>,
     /// The largest key that was put before the database was asked.
     top_put: i64,
+    /// What is known of the deadlines of all rows, and the earliest that this transaction put.
+    due: Arc<Due>,
+    earliest_put: i64,
     insert: String,
     update: String,
     update_but_indexed: String,
@@ -114,7 +138,7 @@ fn ready<'s, 'c>(
 }
 
 impl<R: Record> RecordCache<R> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(due: Arc<Due>) -> Self {
         Self {
             places: HashMap::new(),
             slots: Vec::new(),
@@ -122,10 +146,13 @@ impl<R: Record> RecordCache<R> {
             undo: Vec::new(),
             dirty: Vec::new(),
             dirty_at_begin: 0,
+            pending: Vec::new(),
             arrivals: VecDeque::new(),
             settled: VecDeque::new(),
             top: None,
             top_put: 0,
+            due,
+            earliest_put: i64::MAX,
             insert: R::TABLE.insert(),
             update: R::TABLE.update(None),
             update_but_indexed: R::TABLE.update(R::INDEXED),
@@ -172,9 +199,14 @@ impl<R: Record> RecordCache<R> {
         let place = match self.free.pop() {
             Some(place) => place,
             None => {
-                let empty =
-                    Slot { key: key.clone(), row: None, stored: None, dirty: false, stamp: 0 };
-                self.slots.push(empty);
+                self.slots.push(Slot {
+                    key: key.clone(),
+                    row: None,
+                    stored: None,
+                    dirty: false,
+                    is_pending: false,
+                    stamp: 0,
+                });
                 self.slots.len().saturating_sub(1)
             }
         };
@@ -200,6 +232,10 @@ impl<R: Record> RecordCache<R> {
         if let Some(number) = key.number() {
             self.top_put = self.top_put.max(number);
             self.top = self.top.map(|top| top.max(number));
+        }
+        if let Some(deadline) = record.indexed() {
+            // It counts even if the piece is undone: too early a bound does no harm.
+            self.earliest_put = self.earliest_put.min(deadline);
         }
         let slot = &mut self.slots[place];
         let row = slot.row.replace(Box::new(record));
@@ -252,7 +288,7 @@ impl<R: Record> RecordCache<R> {
                 settled.push_back((*place, slot.stamp));
             }
             slot.stored = Some(now);
-            slot.dirty = false;
+            (slot.dirty, slot.is_pending) = (false, false);
         }
         Ok(())
     }
@@ -276,6 +312,11 @@ impl<R: Record> AnyCache for RecordCache<R> {
         self.dirty_at_begin = self.dirty.len();
     }
 
+    fn broken_rule(&self) -> Option<&'static str> {
+        let rows = self.undo.iter().filter_map(|put| self.slots.get(put.place)?.row.as_deref());
+        rows.filter_map(R::broken_rule).next()
+    }
+
     fn keep(&mut self) {
         self.undo.clear();
     }
@@ -292,8 +333,48 @@ impl<R: Record> AnyCache for RecordCache<R> {
         self.dirty.truncate(self.dirty_at_begin);
     }
 
+    fn changed(&self) -> usize {
+        self.dirty.len()
+    }
+
+    fn is_untouched(&self) -> bool {
+        self.undo.is_empty()
+    }
+
+    fn defer(
+        &mut self,
+        _connection: &Connection,
+        pending: &mut PendingRows,
+    ) -> Result<u64, StoreError> {
+        if self.dirty.is_empty() {
+            return Ok(0);
+        }
+        pending.begin(&R::TABLE);
+        let mut values = Vec::with_capacity(R::TABLE.columns.len());
+        for (_, place) in &self.dirty {
+            if let Some(record) = self.slots.get(*place).and_then(|slot| slot.row.as_deref()) {
+                record.write(&mut values);
+                pending.add(&values);
+                values.clear();
+            }
+        }
+        for (key, place) in self.dirty.drain(..) {
+            let Some(slot) = self.slots.get_mut(place) else { continue };
+            slot.dirty = false;
+            if !std::mem::replace(&mut slot.is_pending, true) {
+                self.pending.push((key, place));
+            }
+        }
+        self.dirty_at_begin = 0;
+        Ok(0)
+    }
+
     fn flush(&mut self, connection: &Connection) -> Result<u64, StoreError> {
         let mut dirty = std::mem::take(&mut self.dirty);
+        // What was pending and has changed again is among the dirty already.
+        let slots = &self.slots;
+        let left = self.pending.drain(..);
+        dirty.extend(left.filter(|(_, place)| slots.get(*place).is_some_and(|slot| !slot.dirty)));
         dirty.sort_unstable();
         self.write_all(connection, &dirty)?;
         let written = u64::try_from(dirty.len()).unwrap_or(0);
@@ -302,7 +383,11 @@ impl<R: Record> AnyCache for RecordCache<R> {
         Ok(written)
     }
 
-    fn committed(&mut self) {
+    fn committed(&mut self, settled: bool) {
+        self.due.note(std::mem::replace(&mut self.earliest_put, i64::MAX));
+        if !settled {
+            return;
+        }
         while self.settled.len() > SETTLED_MAX
             && let Some(oldest) = self.settled.pop_front()
         {
@@ -370,6 +455,10 @@ impl<A: Append> AnyCache for AppendList<A> {
         self.at_begin = self.rows.len();
     }
 
+    fn broken_rule(&self) -> Option<&'static str> {
+        None
+    }
+
     fn keep(&mut self) {}
 
     fn undo(&mut self) {
@@ -377,6 +466,22 @@ impl<A: Append> AnyCache for AppendList<A> {
         self.rows.truncate(self.at_begin);
         let undone = i64::try_from(undone).unwrap_or(0);
         self.last = self.last.map(|last| last.saturating_sub(undone));
+    }
+
+    fn changed(&self) -> usize {
+        0
+    }
+
+    fn is_untouched(&self) -> bool {
+        self.rows.len() == self.at_begin
+    }
+
+    fn defer(
+        &mut self,
+        connection: &Connection,
+        _pending: &mut PendingRows,
+    ) -> Result<u64, StoreError> {
+        self.flush(connection)
     }
 
     fn flush(&mut self, connection: &Connection) -> Result<u64, StoreError> {
@@ -396,7 +501,7 @@ impl<A: Append> AnyCache for AppendList<A> {
         Ok(u64::try_from(rows.len()).unwrap_or(0))
     }
 
-    fn committed(&mut self) {}
+    fn committed(&mut self, _settled: bool) {}
 
     fn as_any(&self) -> &dyn Any {
         self

@@ -45,12 +45,18 @@ pub enum StoreError {
     /// Work inside a transaction waited for something that is not the transaction.
     #[error("work in a transaction must not wait for anything but the database")]
     Waited,
+    /// A query came behind a change of the same piece of work, while rows were pending.
+    #[error("a query over records must come before the first change of its piece of work")]
+    Unsettled,
     /// Work panicked; its changes were undone.
     #[error("work panicked: {0}")]
     Panicked(String),
     /// Another piece of work in the same COMMIT broke a rule; this one may be tried again.
     #[error("the shared transaction was rolled back: {0}")]
     RolledBack(String),
+    /// Another process writes the database and never comes to rest; try again.
+    #[error("the database is being written without a pause; try again")]
+    Busy,
     /// The queue of waiting transactions is full.
     #[error("too many transactions are waiting")]
     Overloaded,
@@ -78,7 +84,9 @@ impl StoreError {
     pub fn problem(&self) -> Problem {
         match self {
             Self::Stale { .. } => Problem::stale_version("the resource was changed meanwhile"),
-            Self::Overloaded => Problem::overloaded("too many requests are waiting; try again"),
+            Self::Overloaded | Self::Busy => {
+                Problem::overloaded("too many requests are waiting; try again")
+            }
             Self::RolledBack(_) | Self::Stopped => {
                 Problem::unavailable("the store could not take the change; try again")
             }
@@ -87,6 +95,7 @@ impl StoreError {
             | Self::Sql { .. }
             | Self::Log(_)
             | Self::Waited
+            | Self::Unsettled
             | Self::Panicked(_)
             | Self::Open(_) => Problem::internal("the change could not be stored"),
         }

@@ -27,7 +27,7 @@ pub async fn acquire(
     let read = |row: &crate::value::Row<'_>| {
         Ok((row.text(0)?.to_owned(), row.count(1)?, row.timestamp(2)?))
     };
-    let found = tx.query(select, &[name.into()], read).await?.pop();
+    let found = tx.look_up(select, &[name.into()], read).await?.pop();
     let until = tx.now().plus(span);
     let Some((holder, fence, held_until)) = found else {
         let insert = "INSERT INTO leases (name, owner, fence, until_at) VALUES ($1, $2, 1, $3)";

@@ -13,14 +13,17 @@
 
 pub mod audit;
 mod cache;
+mod due;
 mod error;
 pub mod lease;
 pub mod log;
 mod migrations;
 pub mod parked;
+mod pending;
 mod reader;
 mod record;
 pub mod requests;
+mod settling;
 mod sqlite;
 pub mod testing;
 mod tx;

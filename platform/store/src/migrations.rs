@@ -17,7 +17,10 @@ pub struct Schema {
 
 pub(crate) const PLATFORM: Schema = Schema {
     service: "platform",
-    migrations: &[("0001_platform", include_str!("../migrations/0001_platform.sql"))],
+    migrations: &[
+        ("0001_platform", include_str!("../migrations/0001_platform.sql")),
+        ("0002_pending", include_str!("../migrations/0002_pending.sql")),
+    ],
 };
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_versions (

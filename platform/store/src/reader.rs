@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use contracts::{Clock, Timestamp};
 use futures::future::BoxFuture;
@@ -9,12 +10,29 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use crate::error::StoreError;
+use crate::pending;
+use crate::settling::Settling;
 use crate::sqlite;
 use crate::tx::finish_now;
 use crate::value::{Row, Value};
 
 /// Connections that read at the same time; more would only take turns on two cores.
 const READERS_MAX: usize = 4;
+
+/// Times that a snapshot is taken anew because rows were pending in it. Beside our own writer the
+/// second finds none. Another process's writer settles every few COMMITs, and is met between two of
+/// them: with [`PAUSE`], this is ten seconds of trying.
+const TRIES_MAX: u32 = 20_000;
+/// Pause between two of them beside another process: a fraction of a COMMIT.
+const PAUSE: Duration = Duration::from_micros(500);
+
+/// What became of a try to read.
+enum Tried<T, E, F> {
+    /// It was read.
+    Read(Result<T, E>),
+    /// Rows are pending in this snapshot: the work is to be done over a later one.
+    Pending(F),
+}
 
 /// A snapshot of what is committed.
 pub struct Rx {
@@ -47,6 +65,15 @@ pub struct Reader {
     idle: Arc<Mutex<Vec<Connection>>>,
     permits: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
+    /// The writer, if it is in this process.
+    beside: Option<Beside>,
+}
+
+/// The writer beside which one reads: what is shared with it, and how it is roused.
+#[derive(Clone)]
+struct Beside {
+    settling: Arc<Settling>,
+    wake: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Reader {
@@ -58,7 +85,13 @@ impl Reader {
             idle: Arc::new(Mutex::new(vec![first])),
             permits: Arc::new(Semaphore::new(READERS_MAX)),
             clock,
+            beside: None,
         })
+    }
+
+    /// The same beside a writer in this process, which is roused by `wake`.
+    pub(crate) fn beside(self, settling: Arc<Settling>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+        Self { beside: Some(Beside { settling, wake }), ..self }
     }
 
     /// Runs `work` over one snapshot, on a thread where reading may block.
@@ -72,13 +105,28 @@ impl Reader {
         let Ok(permit) = permit else {
             return Err(StoreError::Stopped.into());
         };
-        let reader = self.clone();
-        let task = tokio::task::spawn_blocking(move || {
-            let result = reader.snapshot(work);
-            drop(permit);
-            result
-        });
-        task.await.map_err(|error| E::from(StoreError::Panicked(error.to_string())))?
+        let mut work = work;
+        for _ in 0..TRIES_MAX {
+            let waiting = match &self.beside {
+                Some(beside) => Some(beside.settling.wait(|| (beside.wake)()).await),
+                None => None,
+            };
+            let reader = self.clone();
+            let task = tokio::task::spawn_blocking(move || reader.snapshot(work));
+            let tried = task.await.map_err(|error| StoreError::Panicked(error.to_string()))?;
+            drop(waiting);
+            match tried {
+                Tried::Read(result) => {
+                    drop(permit);
+                    return result;
+                }
+                Tried::Pending(again) => work = again,
+            }
+            if self.beside.is_none() {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        Err(StoreError::Busy.into())
     }
 
     fn take(&self) -> Result<Connection, StoreError> {
@@ -86,19 +134,31 @@ impl Reader {
         idle.map_or_else(|| sqlite::open_reader(&self.path), Ok)
     }
 
-    fn snapshot<T, E, F>(&self, work: F) -> Result<T, E>
+    fn snapshot<T, E, F>(&self, work: F) -> Tried<T, E, F>
     where
         F: for<'t> FnOnce(&'t mut Rx) -> BoxFuture<'t, Result<T, E>>,
         E: From<StoreError>,
     {
-        let mut rx = Rx { connection: self.take()?, now: self.clock.now() };
-        sqlite::execute(&rx.connection, "BEGIN", &[])?;
-        let result = finish_now(work(&mut rx)).unwrap_or_else(|| Err(StoreError::Waited.into()));
+        let begun = self.take().and_then(|connection| {
+            sqlite::execute(&connection, "BEGIN", &[])?;
+            let is_pending = pending::is_any(&connection)?;
+            Ok((Rx { connection, now: self.clock.now() }, is_pending))
+        });
+        let (mut rx, is_pending) = match begun {
+            Ok(begun) => begun,
+            Err(error) => return Tried::Read(Err(error.into())),
+        };
+        let tried = if is_pending {
+            Tried::Pending(work)
+        } else {
+            let done = finish_now(work(&mut rx));
+            Tried::Read(done.unwrap_or_else(|| Err(StoreError::Waited.into())))
+        };
         // A connection that cannot end its snapshot is closed instead of used again.
         if sqlite::execute(&rx.connection, "COMMIT", &[]).is_ok() {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             idle.push(rx.connection);
         }
-        result
+        tried
     }
 }

@@ -102,6 +102,11 @@ pub trait Record: Clone + Send + Sync + 'static {
     fn indexed(&self) -> Option<i64> {
         None
     }
+    /// The constraint of the schema that the row breaks. The schema refuses it as well, but a row may
+    /// come into its table only after its COMMIT was answered, and then it is too late to refuse.
+    fn broken_rule(&self) -> Option<&'static str> {
+        None
+    }
     /// Whether nothing more is expected to happen to it: it need not stay in memory for long.
     fn is_settled(&self) -> bool {
         false

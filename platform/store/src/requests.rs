@@ -25,7 +25,7 @@ pub async fn recall(
     let select = "SELECT fingerprint, response FROM requests \
                   WHERE scope = $1 AND request_key = $2";
     let read = |row: &crate::value::Row<'_>| Ok((row.blob(0)?.to_vec(), row.blob(1)?.to_vec()));
-    let found = tx.query(select, &[scope.into(), key.into()], read).await?.pop();
+    let found = tx.look_up(select, &[scope.into(), key.into()], read).await?.pop();
     Ok(match found {
         None => Recall::New,
         Some((stored, response)) if stored == fingerprint => Recall::Replay(response),

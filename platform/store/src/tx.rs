@@ -11,7 +11,9 @@ use hashbrown::HashMap;
 use rusqlite::Connection;
 
 use crate::cache::{AnyCache, AppendList, RecordCache};
+use crate::due::{Due, Dues};
 use crate::error::StoreError;
+use crate::pending::{self, PendingRows};
 use crate::record::{Append, Record};
 use crate::sqlite;
 use crate::value::{Row, Value};
@@ -47,6 +49,11 @@ pub struct Tx {
     /// Whether each piece of work is flushed by itself, to find the one that breaks a rule.
     isolated: bool,
     begun: (usize, usize),
+    /// The changed rows of this transaction, if they are left to a later flush.
+    pending: PendingRows,
+    /// Changes in the database that are not in their tables.
+    unsettled: usize,
+    dues: Dues,
     pub(crate) rows_written: u64,
 }
 
@@ -65,7 +72,7 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 impl Tx {
-    pub(crate) fn new(connection: Connection, stream: u16, last_segment: u64) -> Self {
+    pub(crate) fn new(connection: Connection, stream: u16, last_segment: u64, dues: Dues) -> Self {
         Self {
             connection,
             now: Timestamp::default(),
@@ -78,6 +85,9 @@ impl Tx {
             savepoint: false,
             isolated: false,
             begun: (0, 0),
+            pending: PendingRows::default(),
+            unsettled: 0,
+            dues,
             rows_written: 0,
         }
     }
@@ -87,9 +97,30 @@ impl Tx {
         self.now
     }
 
-    /// Reads rows by SQL. Records and appended rows that are not flushed yet are not seen.
+    /// Reads rows of any table by SQL, as all COMMITs before this one left them.
+    ///
+    /// It must come before anything that this piece of work changes, because rows that are pending
+    /// are brought into their tables first. It is dear under load: look records up by key instead.
     #[expect(clippy::unused_async, reason = "a server database answers later; SQLite answers now")]
     pub async fn query<T>(
+        &mut self,
+        sql: &str,
+        values: &[Value<'_>],
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError> + Send,
+    ) -> Result<Vec<T>, StoreError> {
+        if self.unsettled > 0 {
+            if self.savepoint || !self.caches.iter().all(|cache| cache.is_untouched()) {
+                return Err(StoreError::Unsettled);
+            }
+            self.settle()?;
+        }
+        sqlite::query(&self.connection, sql, values, read)
+    }
+
+    /// Reads rows of a table that holds no records, such as a journal or an index: they are in it
+    /// with their COMMIT. What this transaction appends is not seen.
+    #[expect(clippy::unused_async, reason = "a server database answers later; SQLite answers now")]
+    pub async fn look_up<T>(
         &mut self,
         sql: &str,
         values: &[Value<'_>],
@@ -119,7 +150,7 @@ impl Tx {
     /// Makes sure that the rows of `keys` are in memory, or known to be absent.
     #[expect(clippy::unused_async, reason = "a server database answers later; SQLite answers now")]
     pub async fn load<R: Record>(&mut self, keys: &[R::Key]) -> Result<(), StoreError> {
-        let place = self.place::<RecordCache<R>>(|| Box::new(RecordCache::<R>::new()));
+        let place = self.records::<R>();
         let cache = self.caches[place].as_any_mut().downcast_mut::<RecordCache<R>>();
         cache.map_or(Ok(()), |cache| cache.load(&self.connection, keys))
     }
@@ -133,7 +164,7 @@ impl Tx {
 
     /// Inserts or changes a row. It must have been loaded before, unless its key is new.
     pub fn put<R: Record>(&mut self, record: R) {
-        let place = self.place::<RecordCache<R>>(|| Box::new(RecordCache::<R>::new()));
+        let place = self.records::<R>();
         if let Some(cache) = self.caches[place].as_any_mut().downcast_mut::<RecordCache<R>>() {
             cache.put(record);
         }
@@ -142,9 +173,27 @@ impl Tx {
     /// The next whole number for a new row of `R`: larger than every key before it.
     #[expect(clippy::unused_async, reason = "a server database answers later; SQLite answers now")]
     pub async fn number<R: Record>(&mut self) -> Result<i64, StoreError> {
-        let place = self.place::<RecordCache<R>>(|| Box::new(RecordCache::<R>::new()));
+        let place = self.records::<R>();
         let cache = self.caches[place].as_any_mut().downcast_mut::<RecordCache<R>>();
         cache.map_or(Err(StoreError::Stopped), |cache| cache.number(&self.connection))
+    }
+
+    /// Whether any row of `R` can have a deadline ([`Record::INDEXED`]) at `at` or before. If not, the
+    /// database need not be asked.
+    pub fn may_be_due<R: Record>(&self, at: Timestamp) -> bool {
+        self.dues.of::<R>().is_reached(at.as_micros())
+    }
+
+    /// Says that everything due is being looked at; to be called before it is read.
+    pub fn begin_look<R: Record>(&self) {
+        self.dues.of::<R>().begin_look();
+    }
+
+    /// Says, once this transaction is committed, that no deadline is left before `next`.
+    pub fn end_look<R: Record>(&mut self, next: Option<Timestamp>) {
+        let due: Arc<Due> = self.dues.of::<R>();
+        let next = next.map_or(i64::MAX, Timestamp::as_micros);
+        self.after_commit(move || due.end_look(next));
     }
 
     /// Appends a row at the next position, and returns the position.
@@ -153,7 +202,7 @@ impl Tx {
         &mut self,
         row: impl FnOnce(i64) -> A + Send,
     ) -> Result<i64, StoreError> {
-        let place = self.place::<AppendList<A>>(|| Box::new(AppendList::<A>::new()));
+        let place = self.place::<AppendList<A>>(|_| Box::new(AppendList::<A>::new()));
         let list = self.caches[place].as_any_mut().downcast_mut::<AppendList<A>>();
         list.map_or(Err(StoreError::Stopped), |list| list.push(&self.connection, row))
     }
@@ -218,10 +267,14 @@ impl Tx {
         result
     }
 
-    fn place<C: 'static>(&mut self, make: fn() -> Box<dyn AnyCache>) -> usize {
-        let caches = &mut self.caches;
+    fn records<R: Record>(&mut self) -> usize {
+        self.place::<RecordCache<R>>(|dues| Box::new(RecordCache::<R>::new(dues.of::<R>())))
+    }
+
+    fn place<C: 'static>(&mut self, make: impl FnOnce(&Dues) -> Box<dyn AnyCache>) -> usize {
+        let (caches, dues) = (&mut self.caches, &self.dues);
         *self.places.entry(TypeId::of::<C>()).or_insert_with(|| {
-            let mut cache = make();
+            let mut cache = make(dues);
             cache.begin();
             caches.push(cache);
             caches.len().saturating_sub(1)
@@ -246,6 +299,16 @@ impl Tx {
         Ok(())
     }
 
+    /// Brings every row into its table.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        self.flush_rows()?;
+        if self.unsettled > 0 {
+            pending::clear(&self.connection)?;
+            self.unsettled = 0;
+        }
+        Ok(())
+    }
+
     fn begin_piece(&mut self) {
         self.begun = (self.events.len(), self.acts.len());
         for cache in &mut self.caches {
@@ -254,6 +317,9 @@ impl Tx {
     }
 
     fn keep_piece(&mut self) -> Result<(), StoreError> {
+        if let Some(name) = self.caches.iter().find_map(|cache| cache.broken_rule()) {
+            return Err(StoreError::Constraint { name: name.to_owned() });
+        }
         if self.isolated {
             self.protect()?;
             self.flush_rows()?;
@@ -293,9 +359,29 @@ impl Tx {
         sqlite::execute(&self.connection, "BEGIN IMMEDIATE", &[]).map(drop)
     }
 
-    /// Writes everything that is pending and the outbox segment.
-    pub(crate) fn prepare(&mut self) -> Result<(), StoreError> {
-        self.flush_rows()?;
+    /// Rows that this transaction changed.
+    pub(crate) fn changed(&self) -> usize {
+        self.caches.iter().map(|cache| cache.changed()).sum()
+    }
+
+    /// Changes in the database that are not in their tables.
+    pub(crate) fn unsettled(&self) -> usize {
+        self.unsettled
+    }
+
+    /// Writes what was changed, and the outbox segment. If `may_wait`, changed rows are left to a
+    /// later flush; otherwise every row is in its table afterwards.
+    pub(crate) fn prepare(&mut self, may_wait: bool) -> Result<(), StoreError> {
+        if may_wait {
+            for cache in &mut self.caches {
+                let written = cache.defer(&self.connection, &mut self.pending)?;
+                self.rows_written = self.rows_written.saturating_add(written);
+            }
+            let more = self.pending.append(&self.connection)?;
+            self.unsettled = self.unsettled.saturating_add(more);
+        } else {
+            self.settle()?;
+        }
         if self.events.is_empty() {
             return Ok(());
         }
@@ -306,7 +392,7 @@ impl Tx {
     pub(crate) fn commit(&mut self) -> Result<Committed, StoreError> {
         sqlite::execute(&self.connection, "COMMIT", &[])?;
         for cache in &mut self.caches {
-            cache.committed();
+            cache.committed(self.unsettled == 0);
         }
         if !self.events.is_empty() {
             self.segment = self.segment.saturating_add(1);
@@ -322,7 +408,12 @@ impl Tx {
         // Nothing in memory is known to be in the database any more.
         self.caches.clear();
         self.places.clear();
-        sqlite::execute(&self.connection, "ROLLBACK", &[]).map(drop)
+        self.pending = PendingRows::default();
+        sqlite::execute(&self.connection, "ROLLBACK", &[])?;
+        // What earlier COMMITs left pending was in those caches: it comes from the database now.
+        pending::apply(&self.connection)?;
+        self.unsettled = 0;
+        Ok(())
     }
 
     pub(crate) fn connection(&self) -> &Connection {

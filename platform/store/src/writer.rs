@@ -17,11 +17,14 @@ use futures::future::BoxFuture;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use crate::due::Dues;
 use crate::error::StoreError;
 use crate::migrations::{self, Schema};
 use crate::reader::{Reader, Rx};
+use crate::record::Record;
+use crate::settling::Settling;
 use crate::tx::{Stage, Tx};
-use crate::{log, sqlite};
+use crate::{log, pending, sqlite};
 
 /// Transactions that may wait; one more is refused as overload.
 const QUEUE_MAX: usize = 8_192;
@@ -35,6 +38,13 @@ const GATHER_MAX: Duration = Duration::from_millis(2);
 const IDLE_POLL: Duration = Duration::from_millis(20);
 /// Times that the stages are asked in turn within one COMMIT; what is left goes into the next.
 const ROUNDS_MAX: usize = 32;
+/// Changed rows of one COMMIT from which on they may wait for a later flush: fewer are written at
+/// once, so that a store with little to do has nothing pending.
+const ROWS_TO_WAIT: usize = 32;
+/// COMMITs that rows wait for at most.
+const COMMITS_TO_WAIT: u32 = 16;
+/// Changes that wait at most, so that a start after a crash is quick and memory bounded.
+const CHANGES_TO_WAIT: usize = 20_000;
 /// COMMITs in which each piece is flushed alone, after one of them broke a shared COMMIT.
 const ISOLATED_CYCLES: u32 = 64;
 
@@ -48,6 +58,8 @@ enum Message {
     Work(Box<dyn FnOnce(&mut Tx) -> Reply + Send>),
     Attach(Box<dyn Stage>, oneshot::Sender<Result<(), StoreError>>),
     Hook(CommitHook),
+    /// Nothing but a COMMIT: somebody waits for rows to be in their tables.
+    Wake,
     Stop(oneshot::Sender<()>),
 }
 
@@ -76,6 +88,8 @@ pub struct Stats {
     pub commit_micros: AtomicU64,
     /// Microseconds from the first piece of work to the end of COMMIT.
     pub busy_micros: AtomicU64,
+    /// COMMITs that left changed rows to a later one.
+    pub deferred: AtomicU64,
     /// Shared transactions that were rolled back.
     pub rollbacks: AtomicU64,
     /// Checkpoints that the writer had to finish itself.
@@ -89,6 +103,7 @@ pub struct Store {
     reader: Reader,
     clock: Arc<dyn Clock>,
     stats: Arc<Stats>,
+    dues: Dues,
     path: Arc<Path>,
 }
 
@@ -105,22 +120,33 @@ impl Store {
         let lock = lock(&folder)?;
         let path = folder.join(Self::FILE);
         let connection = sqlite::open_writer(&path)?;
+        let settled = pending::apply(&connection)?;
+        if settled > 0 {
+            tracing::info!(changes = settled, "brought rows into their tables after a crash");
+        }
         let applied = migrations::apply(&connection, &schemas, clock.now())?;
         if !applied.is_empty() {
             tracing::info!(migrations = applied.join(", "), "database brought up to date");
         }
         let last_segment = log::last_segment(&connection)?;
-        let reader = Reader::open(&path, Arc::clone(&clock))?;
         let (sender, receiver) = sync_channel(QUEUE_MAX);
+        let settling = Settling::new();
+        let wake = sender.clone();
+        // Full means that a COMMIT is due anyway.
+        let wake = Arc::new(move || drop(wake.try_send(Message::Wake)));
+        let reader = Reader::open(&path, Arc::clone(&clock))?.beside(Arc::clone(&settling), wake);
         let stats = Arc::new(Stats::default());
+        let dues = Dues::default();
         let writer = Writer {
-            tx: Tx::new(connection, 0, last_segment),
+            tx: Tx::new(connection, 0, last_segment, dues.clone()),
             receiver,
             stages: Vec::new(),
             hooks: Vec::new(),
             clock: Arc::clone(&clock),
             stats: Arc::clone(&stats),
             isolated_left: 0,
+            settling,
+            deferred: 0,
             checkpoints: Checkpointer::start(&path)?,
             stopped: None,
             _lock: lock,
@@ -129,7 +155,7 @@ impl Store {
         thread
             .spawn(move || writer.run())
             .map_err(|error| StoreError::Open(format!("cannot start the writer: {error}")))?;
-        Ok(Self { sender, reader, clock, stats, path: path.into() })
+        Ok(Self { sender, reader, clock, stats, dues, path: path.into() })
     }
 
     /// Runs `work` in a transaction and answers after COMMIT.
@@ -188,6 +214,11 @@ impl Store {
         }
     }
 
+    /// Whether any row of `R` can have a deadline ([`Record::INDEXED`]) now or before.
+    pub fn may_be_due<R: Record>(&self) -> bool {
+        self.dues.of::<R>().is_reached(self.clock.now().as_micros())
+    }
+
     /// Where time comes from.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
@@ -241,6 +272,9 @@ struct Writer {
     clock: Arc<dyn Clock>,
     stats: Arc<Stats>,
     isolated_left: u32,
+    settling: Arc<Settling>,
+    /// COMMITs since every row was in its table.
+    deferred: u32,
     checkpoints: Checkpointer,
     stopped: Option<oneshot::Sender<()>>,
     _lock: File,
@@ -265,13 +299,17 @@ fn die(what: &str, error: &StoreError) -> ! {
 impl Writer {
     fn run(mut self) {
         while self.stopped.is_none() {
-            let wait = if self.stage_is_ready() { Duration::ZERO } else { IDLE_POLL };
+            let wait = if self.is_due() { Duration::ZERO } else { IDLE_POLL };
             match self.receiver.recv_timeout(wait) {
                 Ok(message) => self.cycle(Some(message)),
-                Err(RecvTimeoutError::Timeout) if self.stage_is_ready() => self.cycle(None),
+                Err(RecvTimeoutError::Timeout) if self.is_due() => self.cycle(None),
+                Err(RecvTimeoutError::Timeout) if self.tx.unsettled() > 0 => self.cycle(None),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+        }
+        if self.tx.unsettled() > 0 {
+            self.cycle(None);
         }
         self.checkpoints.stop(self.tx.connection());
         let stopped = self.stopped.take();
@@ -282,7 +320,7 @@ impl Writer {
         }
     }
 
-    fn stage_is_ready(&self) -> bool {
+    fn is_due(&self) -> bool {
         let now = self.clock.now();
         self.stages.iter().any(|stage| stage.ready(now))
     }
@@ -295,11 +333,22 @@ impl Writer {
         self.isolated_left = self.isolated_left.saturating_sub(1);
         let replies = self.gather(first, started);
         self.run_stages();
-        let prepared = self.finish_stages().and_then(|()| self.tx.prepare());
+        let may_wait = self.may_rows_wait();
+        let prepared = self.finish_stages().and_then(|()| self.tx.prepare(may_wait));
         match prepared {
             Ok(()) => self.commit(replies, started),
             Err(error) => self.roll_back(replies, &error),
         }
+    }
+
+    /// Whether the changed rows of this COMMIT are left to a later one.
+    fn may_rows_wait(&self) -> bool {
+        self.tx.changed() >= ROWS_TO_WAIT
+            && self.deferred < COMMITS_TO_WAIT
+            && self.tx.unsettled() < CHANGES_TO_WAIT
+            && self.isolated_left == 0
+            && self.stopped.is_none()
+            && !self.settling.is_wanted()
     }
 
     fn gather(&mut self, first: Option<Message>, started: Instant) -> Vec<Reply> {
@@ -319,6 +368,7 @@ impl Writer {
         match message {
             Message::Work(run) => replies.push(run(&mut self.tx)),
             Message::Hook(hook) => self.hooks.push(hook),
+            Message::Wake => {}
             Message::Stop(done) => self.stopped = Some(done),
             Message::Attach(mut stage, done) => {
                 let started = stage.start(&mut self.tx);
@@ -364,10 +414,15 @@ impl Writer {
             Ok(committed) => committed,
             Err(error) => die("COMMIT failed", &error),
         };
+        let settled = self.tx.unsettled() == 0;
+        self.deferred = if settled { 0 } else { self.deferred.saturating_add(1) };
+        // Before anybody is answered: who reads what it wrote must wait for it.
+        self.settling.committed(settled);
         let stats = &self.stats;
         let add = |counter: &AtomicU64, more: u64| counter.fetch_add(more, Ordering::Relaxed);
         let length = |len: usize| u64::try_from(len).unwrap_or(0);
         add(&stats.commits, 1);
+        add(&stats.deferred, u64::from(!settled));
         add(&stats.pieces, length(replies.len()));
         add(&stats.events, length(committed.events.len()));
         add(&stats.rows, std::mem::take(&mut self.tx.rows_written));
@@ -399,6 +454,8 @@ impl Writer {
         if let Err(error) = self.tx.roll_back() {
             die("a transaction cannot be rolled back", &error);
         }
+        self.deferred = 0;
+        self.settling.committed(true);
         self.isolated_left = ISOLATED_CYCLES;
         self.stats.rollbacks.fetch_add(1, Ordering::Relaxed);
         for stage in &mut self.stages {

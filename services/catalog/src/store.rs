@@ -41,6 +41,10 @@ impl Record for Product {
         self.version
     }
 
+    fn broken_rule(&self) -> Option<&'static str> {
+        (self.facts.price.minor() < 0).then_some("products_price_not_negative")
+    }
+
     fn write<'r>(&'r self, row: &mut Vec<Value<'r>>) {
         row.extend([
             (&self.sku).into(),

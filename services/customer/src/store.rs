@@ -70,6 +70,13 @@ impl Record for Customer {
         self.row_version
     }
 
+    fn broken_rule(&self) -> Option<&'static str> {
+        if self.details.credit_limit.is_some_and(|limit| limit.minor() < 0) {
+            return Some("customers_credit_not_negative");
+        }
+        (self.reserved_minor < 0).then_some("customers_reserved_not_negative")
+    }
+
     fn write<'r>(&'r self, row: &mut Vec<Value<'r>>) {
         let limit = self.details.credit_limit;
         // Plain strings always encode; an empty document would be seen as damaged when read.
@@ -136,6 +143,10 @@ impl Record for Reservation {
 
     fn version(&self) -> u64 {
         if self.released { 2 } else { 1 }
+    }
+
+    fn broken_rule(&self) -> Option<&'static str> {
+        (self.amount_minor < 0).then_some("credit_amount_not_negative")
     }
 
     fn write<'r>(&'r self, row: &mut Vec<Value<'r>>) {

@@ -11,7 +11,7 @@ mod list;
 pub use backorder::BackorderRow;
 pub use history::JournalView;
 pub use hold::{HoldRow, ReservationRow};
-pub(crate) use hold::{due_orders, due_owners};
+pub(crate) use hold::{due_orders, due_owners, next_order, next_owner};
 pub(crate) use journal::tip;
 pub use journal::{JournalRow, Tip};
 pub use level::{ItemRow, LevelRow, LevelView};

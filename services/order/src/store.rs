@@ -58,6 +58,10 @@ impl Record for Order {
         self.deadline.map(Timestamp::as_micros)
     }
 
+    fn broken_rule(&self) -> Option<&'static str> {
+        (self.total().minor() < 0).then_some("orders_total")
+    }
+
     fn is_settled(&self) -> bool {
         self.status().is_settled()
     }

@@ -153,6 +153,19 @@ impl Record for Payment {
         self.due.map(Timestamp::as_micros)
     }
 
+    fn broken_rule(&self) -> Option<&'static str> {
+        let state = &self.state;
+        let (authorized, captured) = (state.authorized(), state.captured());
+        if !(0..=self.amount).contains(&authorized) {
+            return Some("payments_never_authorized_beyond_amount");
+        }
+        if !(0..=authorized).contains(&captured) {
+            return Some("payments_never_captured_beyond_authorized");
+        }
+        let refunded = (0..=captured).contains(&state.refunded());
+        (!refunded).then_some("payments_never_refunded_beyond_captured")
+    }
+
     fn is_settled(&self) -> bool {
         self.state.has_ended() || matches!(self.state, State::Captured { .. })
     }

@@ -13,8 +13,6 @@ use crate::store::{JournalRow, LevelRow, Tip, tip};
 pub(super) struct Desk {
     /// The levels.
     pub(super) levels: Levels,
-    /// Whether everything that was due has been ended in this piece of work.
-    pub(super) is_swept: bool,
 }
 
 impl Desk {

@@ -14,6 +14,7 @@ use contracts::{Draft, Event, EventData, OrderId, Sku};
 use store::{StoreError, Tx};
 
 use super::desk::Desk;
+use super::sweep::Due;
 use super::{queue, sweep};
 use crate::domain::{Ending, Fact, Hold, HoldLine, HoldState, LevelId, Owner, Said};
 use crate::error::InventoryError;
@@ -27,9 +28,10 @@ pub async fn hear(
     batch: &[Arc<Event>],
 ) -> Result<(), InventoryError> {
     let mut desk = Desk::default();
+    let mut due = sweep::find_due(tx).await?;
     bring(tx, &mut desk, batch).await?;
     for event in batch {
-        hear_one(tx, &mut desk, hold_ttl, event).await?;
+        hear_one(tx, &mut desk, &mut due, hold_ttl, event).await?;
     }
     queue::fill(tx, &mut desk).await?;
     desk.save(tx).await?;
@@ -112,6 +114,7 @@ pub(super) fn levels_of(lines: &[HoldLine]) -> impl Iterator<Item = (LevelId, Sk
 async fn hear_one(
     tx: &mut Tx,
     desk: &mut Desk,
+    due: &mut Option<Due>,
     hold_ttl: Duration,
     event: &Event,
 ) -> Result<(), InventoryError> {
@@ -127,9 +130,10 @@ async fn hear_one(
         row.hold.state == HoldState::Expired
             && matches!(fact, Fact::AskedAgain { .. } | Fact::Authorized)
     });
-    if is_reserving && !desk.is_swept {
-        // What is due stops counting before anything new is decided, whoever comes first.
-        sweep::end_due(tx, desk).await?;
+    if is_reserving && let Some(due) = due.take() {
+        // What is due stops counting before anything new is decided, whoever comes first. A hold that
+        // is late but has been paid for before that is kept: the row decides, not the clock.
+        due.end(tx, desk).await?;
     }
     let (row, said) = if let Some(mut row) = known {
         let before = row.hold.changes;

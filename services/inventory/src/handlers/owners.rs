@@ -82,7 +82,9 @@ pub async fn release_owner(
 async fn reserve(tx: &mut Tx, request: OwnerRequest) -> Result<OwnerReply, InventoryError> {
     let OwnerRequest { owner, lines, ttl } = request;
     let mut desk = Desk::default();
-    sweep::end_due(tx, &mut desk).await?;
+    if let Some(due) = sweep::find_due(tx).await? {
+        due.end(tx, &mut desk).await?;
+    }
     tx.load::<ReservationRow>(std::slice::from_ref(&owner)).await?;
     let before = tx.get::<ReservationRow>(&owner);
     if let Some(row) = before.filter(|row| row.hold.deadline().is_some()) {

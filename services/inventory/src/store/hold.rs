@@ -90,6 +90,7 @@ impl Record for ReservationRow {
         columns: &["owner", "version", "hold_id", "state", "deadline", "held_at", "doc"],
     };
     const CACHE_MAX: usize = 4_096;
+    const INDEXED: Option<&'static str> = Some("deadline");
 
     fn key(&self) -> String {
         self.owner.as_ref().to_owned()
@@ -97,6 +98,10 @@ impl Record for ReservationRow {
 
     fn version(&self) -> u64 {
         self.hold.changes
+    }
+
+    fn indexed(&self) -> Option<i64> {
+        self.hold.deadline().map(Timestamp::as_micros)
     }
 
     fn write<'r>(&'r self, row: &mut Vec<Value<'r>>) {
@@ -120,39 +125,46 @@ impl Record for ReservationRow {
     }
 }
 
-/// The orders whose deadline is not after `now`, behind `after`: (deadline, number), earliest first.
-/// Rows of this transaction are not seen: the hold itself decides.
-pub(crate) async fn due_orders(
-    tx: &mut Tx,
-    after: (Timestamp, i64),
-    limit: usize,
-) -> Result<Vec<(Timestamp, i64)>, StoreError> {
-    let select = "SELECT deadline, number\n\
+/// The orders whose deadline is not after now, earliest first, at most `limit`.
+pub(crate) async fn due_orders(tx: &mut Tx, limit: usize) -> Result<Vec<i64>, StoreError> {
+    let select = "SELECT number\n\
                   FROM stock_holds\n\
                   WHERE deadline IS NOT NULL\n\
                   AND deadline <= $1\n\
-                  AND (deadline, number) > ($2, $3)\n\
                   ORDER BY deadline, number\n\
-                  LIMIT $4";
-    let values = [tx.now().into(), after.0.into(), after.1.into(), limit.into()];
-    tx.query(select, &values, |row| Ok((row.timestamp(0)?, row.int(1)?))).await
+                  LIMIT $2";
+    tx.query(select, &[tx.now().into(), limit.into()], |row| row.int(0)).await
 }
 
-/// The same for owners outside.
-pub(crate) async fn due_owners(
-    tx: &mut Tx,
-    after: &(Timestamp, String),
-    limit: usize,
-) -> Result<Vec<(Timestamp, String)>, StoreError> {
-    let select = "SELECT deadline, owner\n\
+/// The first deadline of an order's hold after now.
+pub(crate) async fn next_order(tx: &mut Tx) -> Result<Option<Timestamp>, StoreError> {
+    let select = "SELECT MIN(deadline)\n\
+                  FROM stock_holds\n\
+                  WHERE deadline IS NOT NULL\n\
+                  AND deadline > $1";
+    let found = tx.query(select, &[tx.now().into()], |row| row.opt_timestamp(0)).await?;
+    Ok(found.into_iter().flatten().next())
+}
+
+/// The owners outside whose deadline is not after now, earliest first, at most `limit`.
+pub(crate) async fn due_owners(tx: &mut Tx, limit: usize) -> Result<Vec<String>, StoreError> {
+    let select = "SELECT owner\n\
                   FROM stock_reservations\n\
                   WHERE deadline IS NOT NULL\n\
                   AND deadline <= $1\n\
-                  AND (deadline, owner) > ($2, $3)\n\
                   ORDER BY deadline, owner\n\
-                  LIMIT $4";
-    let values = [tx.now().into(), after.0.into(), (&after.1).into(), limit.into()];
-    tx.query(select, &values, |row| Ok((row.timestamp(0)?, row.text(1)?.to_owned()))).await
+                  LIMIT $2";
+    tx.query(select, &[tx.now().into(), limit.into()], |row| Ok(row.text(0)?.to_owned())).await
+}
+
+/// The first deadline of an owner outside after now.
+pub(crate) async fn next_owner(tx: &mut Tx) -> Result<Option<Timestamp>, StoreError> {
+    let select = "SELECT MIN(deadline)\n\
+                  FROM stock_reservations\n\
+                  WHERE deadline IS NOT NULL\n\
+                  AND deadline > $1";
+    let found = tx.query(select, &[tx.now().into()], |row| row.opt_timestamp(0)).await?;
+    Ok(found.into_iter().flatten().next())
 }
 
 /// A page of all holds of orders by number, behind `after`.

@@ -255,7 +255,7 @@ impl Append for JournalRow {
 /// known; it is read only after the level itself was read.
 pub(crate) async fn tip(tx: &mut Tx, position: i64) -> Result<Tip, StoreError> {
     let select = format!("SELECT {JOURNAL_COLUMNS}\nFROM stock_journal\nWHERE position = $1");
-    let found = tx.query(&select, &[position.into()], JournalRow::read).await?.pop();
+    let found = tx.look_up(&select, &[position.into()], JournalRow::read).await?.pop();
     found.map(|entry| entry.tip()).ok_or_else(|| missing(position))
 }
 

@@ -120,6 +120,21 @@ impl Record for LevelRow {
         self.level.version
     }
 
+    fn broken_rule(&self) -> Option<&'static str> {
+        let Level { balances, incoming, safety, low_threshold, backordered, .. } = self.level;
+        let Balances { on_hand, held, allocated, quarantined } = balances;
+        let rules = [
+            (on_hand >= 0, "stock_levels_on_hand"),
+            (held >= 0, "stock_levels_held"),
+            (allocated >= 0, "stock_levels_allocated"),
+            (quarantined >= 0, "stock_levels_quarantined"),
+            (held + allocated + quarantined <= on_hand, "stock_levels_never_oversold"),
+            (safety >= 0 && low_threshold >= 0 && incoming >= 0, "stock_levels_settings"),
+            (backordered >= 0, "stock_levels_backordered"),
+        ];
+        rules.into_iter().find(|(holds, _)| !holds).map(|(_, name)| name)
+    }
+
     fn write<'r>(&'r self, row: &mut Vec<Value<'r>>) {
         let Level { balances, incoming, safety, low_threshold, alert, .. } = self.level;
         let Balances { on_hand, held, allocated, quarantined } = balances;

@@ -148,7 +148,7 @@ pub async fn with_prefix(
 pub async fn by_key(tx: &mut Tx, hash: &[u8; 16]) -> Result<Vec<i64>, StoreError> {
     let sql = "SELECT number FROM order_index WHERE kind = $1 AND value = $2";
     let values = [Kind::Key.code().into(), hash.as_slice().into()];
-    tx.query(sql, &values, |row| row.int(0)).await
+    tx.look_up(sql, &values, |row| row.int(0)).await
 }
 
 /// Request keys' hashes behind `after`, ascending, at most `limit`.

@@ -70,13 +70,12 @@ async fn one_order_that_cannot_move_does_not_stop_the_others() {
         .store
         .transact(move |tx| {
             Box::pin(async move {
-                // What is cached would hide the damage.
+                // What is cached would hide the damage: it is in memory alone, the row is as it was.
                 tx.load::<Order>(&[number]).await?;
                 let mut order = tx.get::<Order>(&number).unwrap().clone();
                 order.balances[0].held = -1;
                 order.version += 1;
                 tx.put(order);
-                tx.flush().await?;
                 tx.execute(sql, &[number.into()]).await
             })
         })

@@ -1,0 +1,97 @@
+//! Whether any row's deadline can have passed, without asking the database.
+//!
+//! A deadline is the column that a record names as [`crate::Record::INDEXED`]. For each record type a
+//! bound is kept that no deadline lies below: whoever looks at what is due raises it, whatever is
+//! written afterwards lowers it. A bound that is too low costs a look; it is never too high.
+
+use std::any::TypeId;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hashbrown::HashMap;
+
+/// The bound of one record type. It is changed on the writer's thread only.
+#[derive(Debug)]
+pub(crate) struct Due {
+    /// The next deadline as of the last look; unknown, so due at once, before the first.
+    looked: AtomicI64,
+    /// The earliest deadline of rows that were committed since the last look began.
+    noted: AtomicI64,
+}
+
+impl Default for Due {
+    fn default() -> Self {
+        Self { looked: AtomicI64::new(i64::MIN), noted: AtomicI64::new(i64::MAX) }
+    }
+}
+
+impl Due {
+    fn bound(&self) -> i64 {
+        self.looked.load(Ordering::Acquire).min(self.noted.load(Ordering::Acquire))
+    }
+
+    /// Whether a deadline may lie at `at` or before.
+    pub(crate) fn is_reached(&self, at: i64) -> bool {
+        self.bound() <= at
+    }
+
+    /// Rows with this as their earliest deadline are committed.
+    pub(crate) fn note(&self, earliest: i64) {
+        self.noted.fetch_min(earliest, Ordering::AcqRel);
+    }
+
+    /// Everything committed so far is being looked at. Should that come to nothing, the bound is what
+    /// it was.
+    pub(crate) fn begin_look(&self) {
+        self.looked.store(self.bound(), Ordering::Release);
+        self.noted.store(i64::MAX, Ordering::Release);
+    }
+
+    /// The look is committed: what it left begins at `next`.
+    pub(crate) fn end_look(&self, next: i64) {
+        self.looked.store(next, Ordering::Release);
+    }
+}
+
+/// The bounds of all record types of a store.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Dues(Arc<Mutex<HashMap<TypeId, Arc<Due>>>>);
+
+impl Dues {
+    /// The bound of `R`.
+    pub(crate) fn of<R: 'static>(&self) -> Arc<Due> {
+        let mut bounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(bounds.entry(TypeId::of::<R>()).or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_is_unknown_until_somebody_looked_and_falls_with_what_is_written() {
+        let due = Due::default();
+        assert!(due.is_reached(i64::MIN));
+        due.begin_look();
+        due.note(70);
+        due.end_look(50);
+        assert!(!due.is_reached(49) && due.is_reached(50));
+        due.note(20);
+        assert!(due.is_reached(20) && !due.is_reached(19));
+    }
+
+    #[test]
+    fn a_look_that_came_to_nothing_forgets_nothing() {
+        let due = Due::default();
+        due.begin_look();
+        due.end_look(100);
+        due.note(30);
+        due.begin_look();
+        assert!(due.is_reached(30), "what was noted before is still due");
+        due.begin_look();
+        due.note(60);
+        due.end_look(i64::MAX);
+        assert!(!due.is_reached(59) && due.is_reached(60), "written while it was looked at");
+    }
+}
