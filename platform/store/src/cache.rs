@@ -349,6 +349,7 @@ impl<R: Record> AnyCache for RecordCache<R> {
         if self.dirty.is_empty() {
             return Ok(0);
         }
+        self.due.set_pending(true);
         pending.begin(&R::TABLE);
         let mut values = Vec::with_capacity(R::TABLE.columns.len());
         for (_, place) in &self.dirty {
@@ -388,6 +389,7 @@ impl<R: Record> AnyCache for RecordCache<R> {
         if !settled {
             return;
         }
+        self.due.set_pending(false);
         while self.settled.len() > SETTLED_MAX
             && let Some(oldest) = self.settled.pop_front()
         {

@@ -1,11 +1,12 @@
-//! Whether any row's deadline can have passed, without asking the database.
+//! What is known of all rows of a record type without asking the database: whether any is pending
+//! ([`crate::pending`]), and whether any deadline can have passed.
 //!
 //! A deadline is the column that a record names as [`crate::Record::INDEXED`]. For each record type a
 //! bound is kept that no deadline lies below: whoever looks at what is due raises it, whatever is
 //! written afterwards lowers it. A bound that is too low costs a look; it is never too high.
 
 use std::any::TypeId;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashMap;
@@ -17,11 +18,17 @@ pub(crate) struct Due {
     looked: AtomicI64,
     /// The earliest deadline of rows that were committed since the last look began.
     noted: AtomicI64,
+    /// Whether rows are committed that are not in their table.
+    is_pending: AtomicBool,
 }
 
 impl Default for Due {
     fn default() -> Self {
-        Self { looked: AtomicI64::new(i64::MIN), noted: AtomicI64::new(i64::MAX) }
+        Self {
+            looked: AtomicI64::new(i64::MIN),
+            noted: AtomicI64::new(i64::MAX),
+            is_pending: AtomicBool::new(false),
+        }
     }
 }
 
@@ -33,6 +40,16 @@ impl Due {
     /// Whether a deadline may lie at `at` or before.
     pub(crate) fn is_reached(&self, at: i64) -> bool {
         self.bound() <= at
+    }
+
+    /// Whether rows are committed that are not in their table.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.is_pending.load(Ordering::Acquire)
+    }
+
+    /// Says so before their COMMIT, and that there are none after the one that wrote them.
+    pub(crate) fn set_pending(&self, is_pending: bool) {
+        self.is_pending.store(is_pending, Ordering::Release);
     }
 
     /// Rows with this as their earliest deadline are committed.
@@ -58,7 +75,13 @@ impl Due {
 pub(crate) struct Dues(Arc<Mutex<HashMap<TypeId, Arc<Due>>>>);
 
 impl Dues {
-    /// The bound of `R`.
+    /// Every row of every type is in its table.
+    pub(crate) fn nothing_is_pending(&self) {
+        let bounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bounds.values().for_each(|due| due.set_pending(false));
+    }
+
+    /// What is known of `R`.
     pub(crate) fn of<R: 'static>(&self) -> Arc<Due> {
         let mut bounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(bounds.entry(TypeId::of::<R>()).or_default())

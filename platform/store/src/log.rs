@@ -14,16 +14,21 @@ use crate::value::Value;
 const READ: &str = "SELECT segment, body FROM outbox WHERE segment >= $1 \
     ORDER BY segment LIMIT $2";
 
+/// The body of a segment.
+pub(crate) fn encode(events: &[Arc<Event>]) -> Result<Vec<u8>, StoreError> {
+    let body = segment::encode(events.iter().map(AsRef::as_ref));
+    Ok(body.map_err(|cause| DecodeError::Malformed { event: "segment", cause })?)
+}
+
+/// Appends a segment of so many events.
 pub(crate) fn append(
     connection: &Connection,
     number: u64,
     now: Timestamp,
-    events: &[Arc<Event>],
+    (events, body): (usize, Vec<u8>),
 ) -> Result<(), StoreError> {
-    let body = segment::encode(events.iter().map(AsRef::as_ref))
-        .map_err(|cause| DecodeError::Malformed { event: "segment", cause })?;
     let insert = "INSERT INTO outbox (segment, created_at, events, body) VALUES ($1, $2, $3, $4)";
-    let values = [number.into(), now.into(), events.len().into(), Value::OwnedBlob(body)];
+    let values = [number.into(), now.into(), events.into(), Value::OwnedBlob(body)];
     sqlite::execute(connection, insert, &values).map(drop)
 }
 

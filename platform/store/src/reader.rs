@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::error::StoreError;
 use crate::pending;
-use crate::settling::Settling;
+use crate::settling::{Settling, Waiting};
 use crate::sqlite;
 use crate::tx::finish_now;
 use crate::value::{Row, Value};
@@ -108,13 +108,12 @@ impl Reader {
         let mut work = work;
         for _ in 0..TRIES_MAX {
             let waiting = match &self.beside {
-                Some(beside) => Some(beside.settling.wait(|| (beside.wake)()).await),
+                Some(beside) => Some(Arc::clone(&beside.settling).wait(|| (beside.wake)()).await),
                 None => None,
             };
             let reader = self.clone();
-            let task = tokio::task::spawn_blocking(move || reader.snapshot(work));
+            let task = tokio::task::spawn_blocking(move || reader.snapshot(work, waiting));
             let tried = task.await.map_err(|error| StoreError::Panicked(error.to_string()))?;
-            drop(waiting);
             match tried {
                 Tried::Read(result) => {
                     drop(permit);
@@ -129,36 +128,72 @@ impl Reader {
         Err(StoreError::Busy.into())
     }
 
+    /// The same, whether rows of other tables are pending or not.
+    pub(crate) async fn read_at_once<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: for<'t> FnOnce(&'t mut Rx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
+            return Err(StoreError::Stopped.into());
+        };
+        let reader = self.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let (rx, _) = reader.begin()?;
+            let result = reader.run(rx, work);
+            drop(permit);
+            result
+        });
+        task.await.map_err(|error| E::from(StoreError::Panicked(error.to_string())))?
+    }
+
     fn take(&self) -> Result<Connection, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         idle.map_or_else(|| sqlite::open_reader(&self.path), Ok)
     }
 
-    fn snapshot<T, E, F>(&self, work: F) -> Tried<T, E, F>
+    /// Begins a snapshot; says whether rows are pending in it.
+    fn begin(&self) -> Result<(Rx, bool), StoreError> {
+        let connection = self.take()?;
+        sqlite::execute(&connection, "BEGIN", &[])?;
+        let is_pending = pending::is_any(&connection)?;
+        Ok((Rx { connection, now: self.clock.now() }, is_pending))
+    }
+
+    fn snapshot<T, E, F>(&self, work: F, waiting: Option<Waiting>) -> Tried<T, E, F>
     where
         F: for<'t> FnOnce(&'t mut Rx) -> BoxFuture<'t, Result<T, E>>,
         E: From<StoreError>,
     {
-        let begun = self.take().and_then(|connection| {
-            sqlite::execute(&connection, "BEGIN", &[])?;
-            let is_pending = pending::is_any(&connection)?;
-            Ok((Rx { connection, now: self.clock.now() }, is_pending))
-        });
-        let (mut rx, is_pending) = match begun {
-            Ok(begun) => begun,
-            Err(error) => return Tried::Read(Err(error.into())),
-        };
-        let tried = if is_pending {
-            Tried::Pending(work)
-        } else {
-            let done = finish_now(work(&mut rx));
-            Tried::Read(done.unwrap_or_else(|| Err(StoreError::Waited.into())))
-        };
-        // A connection that cannot end its snapshot is closed instead of used again.
+        let begun = self.begin();
+        // The snapshot is taken: rows may wait again.
+        drop(waiting);
+        match begun {
+            Ok((rx, true)) => {
+                self.end(rx);
+                Tried::Pending(work)
+            }
+            Ok((rx, false)) => Tried::Read(self.run(rx, work)),
+            Err(error) => Tried::Read(Err(error.into())),
+        }
+    }
+
+    fn run<T, E, F>(&self, mut rx: Rx, work: F) -> Result<T, E>
+    where
+        F: for<'t> FnOnce(&'t mut Rx) -> BoxFuture<'t, Result<T, E>>,
+        E: From<StoreError>,
+    {
+        let result = finish_now(work(&mut rx)).unwrap_or_else(|| Err(StoreError::Waited.into()));
+        self.end(rx);
+        result
+    }
+
+    /// A connection that cannot end its snapshot is closed instead of used again.
+    fn end(&self, rx: Rx) {
         if sqlite::execute(&rx.connection, "COMMIT", &[]).is_ok() {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             idle.push(rx.connection);
         }
-        tried
     }
 }

@@ -23,9 +23,9 @@ pub(crate) struct Settling {
 }
 
 /// A reader that waits; the writer settles each COMMIT while it is there.
-pub(crate) struct Waiting<'s>(&'s Settling);
+pub(crate) struct Waiting(Arc<Settling>);
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::AcqRel);
     }
@@ -47,10 +47,10 @@ impl Settling {
     }
 
     /// Says that a snapshot is wanted; `wake` rouses a writer that has nothing to do.
-    pub(crate) async fn wait(&self, wake: impl Fn() + Send) -> Waiting<'_> {
+    pub(crate) async fn wait(self: Arc<Self>, wake: impl Fn() + Send) -> Waiting {
         self.waiting.fetch_add(1, Ordering::AcqRel);
-        let waiting = Waiting(self);
         let mut settled = self.settled.subscribe();
+        let waiting = Waiting(self);
         while !*settled.borrow_and_update() {
             wake();
             // A writer that has stopped has settled everything: the wait is bounded all the same.

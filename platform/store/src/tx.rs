@@ -20,6 +20,10 @@ use crate::value::{Row, Value};
 
 type Act = Box<dyn FnOnce() + Send>;
 
+/// Events from which on their segment is encoded on a thread of its own while the rows are written:
+/// a thread costs as much as some hundred of them.
+const EVENTS_ASIDE: usize = 2_048;
+
 /// A consumer of the log that runs inside the writer's COMMIT.
 pub trait Stage: Send + 'static {
     /// Reads where the consumer stands. Called once, before anything else.
@@ -372,20 +376,38 @@ impl Tx {
     /// Writes what was changed, and the outbox segment. If `may_wait`, changed rows are left to a
     /// later flush; otherwise every row is in its table afterwards.
     pub(crate) fn prepare(&mut self, may_wait: bool) -> Result<(), StoreError> {
-        if may_wait {
-            for cache in &mut self.caches {
-                let written = cache.defer(&self.connection, &mut self.pending)?;
-                self.rows_written = self.rows_written.saturating_add(written);
-            }
-            let more = self.pending.append(&self.connection)?;
-            self.unsettled = self.unsettled.saturating_add(more);
+        let events = std::mem::take(&mut self.events);
+        let written = if events.len() < EVENTS_ASIDE {
+            self.write_rows(may_wait).and_then(|()| crate::log::encode(&events))
         } else {
-            self.settle()?;
+            std::thread::scope(|scope| {
+                let body = scope.spawn(|| crate::log::encode(&events));
+                let rows = self.write_rows(may_wait);
+                let body = body
+                    .join()
+                    .unwrap_or_else(|panic| Err(StoreError::Panicked(panic_text(panic.as_ref()))));
+                rows.and(body)
+            })
+        };
+        let count = events.len();
+        self.events = events;
+        if count == 0 {
+            return written.map(drop);
         }
-        if self.events.is_empty() {
-            return Ok(());
+        crate::log::append(&self.connection, self.segment, self.now, (count, written?))
+    }
+
+    fn write_rows(&mut self, may_wait: bool) -> Result<(), StoreError> {
+        if !may_wait {
+            return self.settle();
         }
-        crate::log::append(&self.connection, self.segment, self.now, &self.events)
+        for cache in &mut self.caches {
+            let written = cache.defer(&self.connection, &mut self.pending)?;
+            self.rows_written = self.rows_written.saturating_add(written);
+        }
+        let more = self.pending.append(&self.connection)?;
+        self.unsettled = self.unsettled.saturating_add(more);
+        Ok(())
     }
 
     /// COMMIT. An error here is neither success nor failure: the process must stop.
@@ -412,6 +434,7 @@ impl Tx {
         sqlite::execute(&self.connection, "ROLLBACK", &[])?;
         // What earlier COMMITs left pending was in those caches: it comes from the database now.
         pending::apply(&self.connection)?;
+        self.dues.nothing_is_pending();
         self.unsettled = 0;
         Ok(())
     }

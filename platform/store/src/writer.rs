@@ -38,13 +38,18 @@ const GATHER_MAX: Duration = Duration::from_millis(2);
 const IDLE_POLL: Duration = Duration::from_millis(20);
 /// Times that the stages are asked in turn within one COMMIT; what is left goes into the next.
 const ROUNDS_MAX: usize = 32;
-/// Changed rows of one COMMIT from which on they may wait for a later flush: fewer are written at
-/// once, so that a store with little to do has nothing pending.
-const ROWS_TO_WAIT: usize = 32;
+/// A COMMIT may leave its changed rows to a later one if it follows the one before it so closely:
+/// others will follow.
+const BUSY_GAP: Duration = Duration::from_millis(20);
+/// Changed rows of a COMMIT from which on they do not wait: so many share their pages already, and
+/// what a row costs is then more than what its page costs.
+const ROWS_TO_WAIT_MAX: usize = 2_000;
+/// Events of a COMMIT from which on it may do so although it is one piece of work: a batch.
+const EVENTS_TO_WAIT: usize = 32;
 /// COMMITs that rows wait for at most.
-const COMMITS_TO_WAIT: u32 = 16;
+const COMMITS_TO_WAIT: u32 = 24;
 /// Changes that wait at most, so that a start after a crash is quick and memory bounded.
-const CHANGES_TO_WAIT: usize = 20_000;
+const CHANGES_TO_WAIT: usize = 60_000;
 /// COMMITs in which each piece is flushed alone, after one of them broke a shared COMMIT.
 const ISOLATED_CYCLES: u32 = 64;
 
@@ -147,6 +152,7 @@ impl Store {
             isolated_left: 0,
             settling,
             deferred: 0,
+            last_ended: None,
             checkpoints: Checkpointer::start(&path)?,
             stopped: None,
             _lock: lock,
@@ -192,6 +198,22 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         self.reader.read(work).await
+    }
+
+    /// Runs `work` over a snapshot of what is committed, where it reads no table but that of `R`.
+    ///
+    /// Quicker than [`Self::read`] under load: rows of other types need not be in their tables.
+    pub async fn read_only_of<R, T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        R: Record,
+        F: for<'t> FnOnce(&'t mut Rx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        if self.dues.of::<R>().is_pending() {
+            return self.reader.read(work).await;
+        }
+        self.reader.read_at_once(work).await
     }
 
     /// Adds a consumer that runs inside the writer's COMMITs.
@@ -275,6 +297,8 @@ struct Writer {
     settling: Arc<Settling>,
     /// COMMITs since every row was in its table.
     deferred: u32,
+    /// When the last COMMIT was done with.
+    last_ended: Option<Instant>,
     checkpoints: Checkpointer,
     stopped: Option<oneshot::Sender<()>>,
     _lock: File,
@@ -333,7 +357,7 @@ impl Writer {
         self.isolated_left = self.isolated_left.saturating_sub(1);
         let replies = self.gather(first, started);
         self.run_stages();
-        let may_wait = self.may_rows_wait();
+        let may_wait = self.may_rows_wait(started, replies.len());
         let prepared = self.finish_stages().and_then(|()| self.tx.prepare(may_wait));
         match prepared {
             Ok(()) => self.commit(replies, started),
@@ -342,8 +366,13 @@ impl Writer {
     }
 
     /// Whether the changed rows of this COMMIT are left to a later one.
-    fn may_rows_wait(&self) -> bool {
-        self.tx.changed() >= ROWS_TO_WAIT
+    ///
+    /// Not those of one client that waits for each answer: it will read what it wrote.
+    fn may_rows_wait(&self, started: Instant, pieces: usize) -> bool {
+        let is_shared = pieces > 1 || self.tx.published().len() >= EVENTS_TO_WAIT;
+        is_shared
+            && self.tx.changed() <= ROWS_TO_WAIT_MAX
+            && self.last_ended.is_some_and(|ended| started.duration_since(ended) <= BUSY_GAP)
             && self.deferred < COMMITS_TO_WAIT
             && self.tx.unsettled() < CHANGES_TO_WAIT
             && self.isolated_left == 0
@@ -445,6 +474,7 @@ impl Writer {
         if self.checkpoints.after_commit(self.tx.connection()) {
             add(&self.stats.checkpoints, 1);
         }
+        self.last_ended = Some(instant());
     }
 
     /// A rule of the schema was broken by somebody in this COMMIT. Nothing of it happened; for a

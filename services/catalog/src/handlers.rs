@@ -93,7 +93,9 @@ impl Catalog {
     /// Products by SKU; unknown ones are left out.
     pub async fn find_all(&self, skus: Vec<Sku>) -> Result<Vec<Product>, CatalogError> {
         self.store
-            .read(move |rx| Box::pin(async move { Ok(table::by_skus(rx, &skus).await?) }))
+            .read_only_of::<Product, _, _, _>(move |rx| {
+                Box::pin(async move { Ok(table::by_skus(rx, &skus).await?) })
+            })
             .await
     }
 

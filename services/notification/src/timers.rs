@@ -17,6 +17,9 @@ use crate::mail::CONNECTIONS_MAX;
 /// How often the sender looks by itself: a fraction of the shortest pause between tries, 1 s.
 const TICK: Duration = Duration::from_millis(250);
 
+/// Looks between two counts of what waits: the gauge is read every few seconds.
+const LOOKS_PER_COUNT: u64 = 20;
+
 /// Messages taken at a time.
 const BATCH_MAX: i64 = 256;
 
@@ -25,14 +28,16 @@ pub fn run(notifications: &Arc<Notifications>, tasks: &Tasks) {
     let notifications = Arc::clone(notifications);
     let stopping = tasks.stopping();
     tasks.spawn("notification sender", async move {
-        loop {
+        for look in 0_u64.. {
             tokio::select! {
                 () = stopping.cancelled() => return,
                 () = notifications.waiting.notified() => {}
                 () = tokio::time::sleep(TICK) => {}
             }
             while send_due(&notifications).await && !stopping.is_cancelled() {}
-            if let Err(error) = notifications.count_pending().await {
+            if look.is_multiple_of(LOOKS_PER_COUNT)
+                && let Err(error) = notifications.count_pending().await
+            {
                 tracing::warn!(%error, "waiting messages cannot be counted");
             }
         }

@@ -12,6 +12,9 @@ use crate::worker;
 /// How often deadlines are looked at: a fraction of the shortest of them, 1 s.
 const TICK: Duration = Duration::from_millis(250);
 
+/// Ticks between two counts of what is open: the gauge is read every few seconds.
+const TICKS_PER_COUNT: u64 = 20;
+
 /// Payments looked at again in one transaction.
 const BATCH_MAX: usize = 1_024;
 
@@ -24,10 +27,15 @@ pub fn run(payments: &Arc<Payments>, tasks: &Tasks) {
         // What was open when the process ended is asked for at once, whatever its deadline.
         look_again(&payments, Timestamp::from_micros(i64::MAX), i64::MAX).await;
         let limit = i64::try_from(BATCH_MAX).unwrap_or(i64::MAX);
-        while clock.pause(TICK).await {
+        for tick in 1_u64.. {
+            if !clock.pause(TICK).await {
+                return;
+            }
             let now = payments.store.clock().now();
             look_again(&payments, now, limit).await;
-            if let Err(error) = payments.count_open().await {
+            if tick.is_multiple_of(TICKS_PER_COUNT)
+                && let Err(error) = payments.count_open().await
+            {
                 tracing::warn!(%error, "open payments cannot be counted");
             }
         }

@@ -18,7 +18,7 @@ use crate::error::OrderError;
 /// Products in memory: about 100 bytes each.
 const PRODUCTS_MAX: u64 = 200_000;
 /// After this the catalog is asked again, so that a change that was missed does not last.
-const KEPT: Duration = Duration::from_mins(1);
+const KEPT: Duration = Duration::from_mins(10);
 /// SKUs in one question, as the catalog allows.
 const SKUS_MAX: usize = 500;
 /// How long an answer of the catalog is awaited.
