@@ -13,7 +13,9 @@ mod paths;
 mod payments;
 mod products;
 mod seeds;
+mod sockets;
 mod stock;
+mod streams;
 
 use std::sync::Arc;
 
@@ -75,6 +77,8 @@ fn table() -> Vec<Route> {
         orders::routes(),
         order_actions::routes(),
         stock::routes(),
+        streams::routes(),
+        sockets::routes(),
         products::routes(),
         customers::routes(),
         payments::routes(),
@@ -96,7 +100,11 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
     for route in table() {
         router = router.route(route.path, route.handler);
     }
+    // What SockJS has below its path is its own protocol, not described as ours.
+    let sockjs = live::sockjs::routes(edge.sockjs.clone());
     router
+        .route_service("/ws-orders/", sockjs.clone())
+        .route_service("/ws-orders/{*rest}", sockjs)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(gate, outermost))

@@ -43,7 +43,18 @@ fn hooks(is_ready: bool) -> Hooks {
 }
 
 fn edge(settings: Settings) -> Router {
-    crate::router(absent(), settings, hooks(true))
+    crate::router(absent(), settings, hooks(true), live())
+}
+
+/// Live push that hears nothing.
+fn live() -> crate::Live {
+    let nothing: crate::ReadLog = Arc::new(|_| async { Ok(Vec::new()) }.boxed());
+    crate::Live::new(
+        crate::LiveSettings::default(),
+        nothing,
+        Arc::new(contracts::clock::SystemClock),
+        telemetry::Tasks::default(),
+    )
 }
 
 struct Answered {
@@ -69,7 +80,13 @@ impl Answered {
 
 async fn send(router: Router, request: Request<Body>) -> Answered {
     let response: Response<Body> = router.oneshot(request).await.unwrap();
-    let (parts, body) = response.into_parts();
+    let (parts, mut body) = response.into_parts();
+    if parts.headers.get(CONTENT_TYPE).is_some_and(|found| found == "text/event-stream") {
+        // A stream goes on: its first piece is enough to see that it is there.
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        let (status, headers) = (parts.status.as_u16(), parts.headers);
+        return Answered { status, headers, body: first.to_vec() };
+    }
     let body = body.collect().await.unwrap().to_bytes().to_vec();
     Answered { status: parts.status.as_u16(), headers: parts.headers, body }
 }
@@ -217,8 +234,12 @@ async fn a_full_house_lets_in_nobody_but_probes() {
 async fn probes_say_what_the_hooks_say() {
     for is_ready in [true, false] {
         let ready = Arc::new(AtomicBool::new(is_ready));
-        let router =
-            crate::router(absent(), Settings::default(), hooks(ready.load(Ordering::SeqCst)));
+        let router = crate::router(
+            absent(),
+            Settings::default(),
+            hooks(ready.load(Ordering::SeqCst)),
+            live(),
+        );
         let expected = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let answered = send(router.clone(), request("GET", "/readyz", &[], "")).await;
         assert_eq!(answered.status, expected.as_u16());
@@ -240,7 +261,7 @@ async fn probes_say_what_the_hooks_say() {
 async fn a_panic_ends_one_request_and_is_told_as_a_problem() {
     let mut hooks = hooks(true);
     hooks.metrics = Arc::new(|| panic!("a metric is broken"));
-    let router = crate::router(absent(), Settings::default(), hooks);
+    let router = crate::router(absent(), Settings::default(), hooks, live());
     let answered = send(router.clone(), request("GET", "/metrics", &[], "")).await;
     assert_eq!((answered.status, answered.slug().as_str()), (500, "internal-error"));
     assert_eq!(send(router, request("GET", "/livez", &[], "")).await.status, 200);
