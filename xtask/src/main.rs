@@ -3,6 +3,7 @@
 //! - `cargo xtask tidy`: the rules no compiler knows ([`tidy`]), as `file:line` and a cure.
 //! - `cargo xtask ci`: every gate in order ([`gates`]); stops at the first that refuses.
 //! - `cargo xtask fix`: apply lint fixes and format.
+//! - `cargo xtask clients`: run clients of the field against the product ([`clients`]).
 //! - `cargo xtask parts NAME`: make a part ready that cargo cannot build ([`parts`]).
 //! - `cargo xtask test`: run all tests and print one line of totals ([`totals`]).
 //!
@@ -11,6 +12,7 @@
 #![expect(clippy::print_stdout, reason = "a command-line tool answers on standard output")]
 #![expect(clippy::print_stderr, reason = "a command-line tool complains on standard error")]
 
+mod clients;
 mod environment;
 mod gates;
 mod parts;
@@ -27,6 +29,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   tidy            check the house rules (STYLE.md)
   ci              run every gate: format, words, tidy, lints, docs, dependencies
   fix             apply lint fixes and format
+  clients         run clients of the field against the product that MILLRACE_BIN names
   parts NAME      install a part that tests need (chromium) and print where it is
   test [ARGS]     run all tests (ARGS go to `cargo test`) and print the totals";
 
@@ -47,6 +50,7 @@ fn run(arguments: &[String]) -> Result<()> {
         Some((command, [])) if command == "tidy" => tidy::run(&root),
         Some((command, [])) if command == "ci" => gates::ci(&root),
         Some((command, [])) if command == "fix" => gates::fix(&root),
+        Some((command, [])) if command == "clients" => clients::run(&root),
         Some((command, [name])) if command == "parts" => parts::run(name),
         Some((command, rest)) if command == "test" => totals::run(&root, rest),
         Some((command, _)) => bail!("unknown command `{command}`\n{USAGE}"),

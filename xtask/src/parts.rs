@@ -41,9 +41,30 @@ pub(crate) fn run(name: &str) -> Result<()> {
 }
 
 /// The program of Chromium, installed if that is needed and allowed.
-#[expect(dead_code, reason = "the browser tests come with the commits that follow")]
 pub(crate) fn chromium() -> Result<PathBuf> {
     prepare(&CHROMIUM)
+}
+
+/// Makes a Python environment of its own in `place`.
+pub(crate) fn python_venv(place: &Path) -> Result<()> {
+    let make = || {
+        let mut command = Command::new("python3");
+        command.args(["-m", "venv", "--clear"]).arg(place);
+        command.status().context("cannot start python3: install Python 3.9 or newer")
+    };
+    if make()?.success() {
+        return Ok(());
+    }
+    // Debian's Python comes without the module that makes environments.
+    install(
+        "python3-venv",
+        &["python3-venv"],
+        "install it (Debian: apt-get install python3-venv)",
+    )?;
+    if !make()?.success() {
+        bail!("python3 cannot make an environment in {}", place.display());
+    }
+    Ok(())
 }
 
 fn prepare(part: &Packaged) -> Result<PathBuf> {
@@ -59,7 +80,12 @@ fn prepare(part: &Packaged) -> Result<PathBuf> {
     if let Some(found) = find(part.programs, &folders) {
         return Ok(found);
     }
-    install(part)?;
+    let packages = part.packages.join(" ");
+    let cure = format!(
+        "install it (Debian: sudo apt-get install {packages}) or set {} to its program",
+        part.variable
+    );
+    install(part.name, part.packages, &cure)?;
     find(part.programs, &folders)
         .with_context(|| format!("`{}` is installed, but not in PATH", part.name))
 }
@@ -69,25 +95,21 @@ fn find(programs: &[&str], folders: &[PathBuf]) -> Option<PathBuf> {
     programs.iter().flat_map(places).find(|place| place.is_file())
 }
 
-fn install(part: &Packaged) -> Result<()> {
-    let packages = part.packages.join(" ");
-    let cure = format!(
-        "install it (Debian: sudo apt-get install {packages}) or set {} to its program",
-        part.variable
-    );
+fn install(name: &str, packages: &[&str], cure: &str) -> Result<()> {
     if !Path::new("/usr/bin/apt-get").is_file() || !is_root()? {
-        bail!("`{}` is missing and cannot be installed from here; {cure}", part.name);
+        bail!("`{name}` is missing and cannot be installed from here; {cure}");
     }
-    println!("== parts: apt-get install {packages}");
+    let shown = packages.join(" ");
+    println!("== parts: apt-get install {shown}");
     let mut refresh = apt(&["update", "--quiet"]);
     // A stale list may still do: what counts is whether the install succeeds.
     if !refresh.status().context("cannot start apt-get")?.success() {
         println!("== parts: apt-get update failed; trying with the lists at hand");
     }
     let mut install = apt(&["install", "--yes", "--quiet", "--no-install-recommends"]);
-    let status = install.args(part.packages).status().context("cannot start apt-get")?;
+    let status = install.args(packages).status().context("cannot start apt-get")?;
     if !status.success() {
-        bail!("apt-get could not install {packages} ({status}); {cure}");
+        bail!("apt-get could not install {shown} ({status}); {cure}");
     }
     Ok(())
 }

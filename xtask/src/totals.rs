@@ -7,14 +7,14 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
-use crate::gates;
+use crate::{clients, gates};
 
-/// Sums over every `test result:` line of every test program.
+/// Sums over every `test result:` line of every test program, and over what other suites say.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Totals {
-    passed: u64,
-    failed: u64,
-    skipped: u64,
+pub(crate) struct Totals {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+    pub(crate) skipped: u64,
 }
 
 impl Totals {
@@ -24,6 +24,23 @@ impl Totals {
         self.passed += number_before(result, " passed");
         self.failed += number_before(result, " failed");
         self.skipped += number_before(result, " ignored");
+    }
+
+    /// Adds a line of `node --test` if it is of the summary.
+    pub(crate) fn add_tap(&mut self, line: &str) {
+        let count = |word: &str| {
+            line.strip_prefix(word).and_then(|rest| rest.trim().parse::<u64>().ok()).unwrap_or(0)
+        };
+        self.passed += count("# pass ");
+        self.failed += count("# fail ") + count("# cancelled ");
+        self.skipped += count("# skipped ") + count("# todo ");
+    }
+
+    /// Adds what another suite counted.
+    fn join(&mut self, other: &Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
     }
 }
 
@@ -39,7 +56,8 @@ fn number_before(text: &str, word: &str) -> u64 {
     digits.parse().unwrap_or(0)
 }
 
-/// Runs `cargo test` over the workspace, shows its output as it comes, and ends with the totals.
+/// Runs `cargo test` over the workspace and then the other suites, shows what they say as it comes,
+/// and ends with the totals. With arguments, which are for `cargo test`, it runs nothing else.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     let mut command = gates::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     command.args(arguments).current_dir(root).stdout(Stdio::piped());
@@ -53,6 +71,10 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
         totals.add(&line);
     }
     let status = child.wait().context("cannot wait for cargo test")?;
+    if arguments.is_empty() {
+        println!("\n== clients of the field against the real product: cargo xtask clients");
+        totals.join(&clients::tests(root)?);
+    }
     println!("\n{totals}");
     if !status.success() || totals.failed > 0 {
         bail!("cargo test ended with {status}");
@@ -80,6 +102,17 @@ mod tests {
             totals.add(line);
         }
         assert_eq!(totals.to_string(), "15 passed, 2 failed, 1 skipped");
+    }
+
+    #[test]
+    fn the_summary_of_node_counts() {
+        let mut totals = Totals::default();
+        for line in
+            ["ok 1 - a", "# tests 9", "# pass 5", "# fail 1", "# cancelled 2", "# skipped 1"]
+        {
+            totals.add_tap(line);
+        }
+        assert_eq!(totals.to_string(), "5 passed, 3 failed, 1 skipped");
     }
 
     #[test]

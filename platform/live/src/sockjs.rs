@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-pub use http::{Framed, routes};
+pub use http::{Framed, routes, welcome};
 pub use origin::Origins;
 pub use session::{Connection, Sessions};
 pub use socket::upgrade_options;
@@ -32,6 +32,8 @@ pub struct Options {
     pub origins: Origins,
     /// The script that the iframe page loads: a client of SockJS. `None`: there is no such page.
     pub client_url: Option<String>,
+    /// Subprotocols of WebSocket that the application speaks.
+    pub protocols: Vec<&'static str>,
     /// Whether WebSockets may be used.
     pub websocket: bool,
     /// Whether load balancers need the session cookie.
@@ -57,6 +59,7 @@ impl Options {
             prefix: prefix.trim_end_matches('/').to_owned(),
             origins,
             client_url: None,
+            protocols: Vec::new(),
             websocket: true,
             cookie_needed: false,
             heartbeat: Duration::from_secs(25),
@@ -76,6 +79,8 @@ pub struct Service {
     pub open: Arc<dyn Fn(Connection) -> Option<BoxFuture<'static, ()>> + Send + Sync>,
     /// Runs a task that a shutdown waits for.
     pub spawn: Arc<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>,
+    /// Waits for the shutdown.
+    pub stopping: Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
 }
 
 impl std::fmt::Debug for Service {

@@ -7,6 +7,7 @@
 pub(crate) mod overview;
 pub(crate) mod project;
 mod recall;
+mod snapshots;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use telemetry::Tasks;
 use tokio::sync::Semaphore;
 
 use overview::Overview;
+use snapshots::Snapshots;
 pub(crate) use talk::{PATH, session_name};
 
 /// Orders, told by what changed.
@@ -147,6 +149,7 @@ pub struct Live {
     pub(crate) hub: Hub,
     pub(crate) settings: LiveSettings,
     pub(crate) overview: Arc<Overview>,
+    pub(crate) snapshots: Arc<Snapshots>,
     feed: Feed,
     read_log: ReadLog,
     clock: Arc<dyn Clock>,
@@ -174,6 +177,7 @@ impl Live {
             hub,
             settings,
             overview: Arc::default(),
+            snapshots: Arc::default(),
             feed: Feed::default(),
             read_log,
             clock,

@@ -70,6 +70,11 @@ impl Client {
         Opened::Resumed
     }
 
+    /// The tick that this client looks at next. Who stands at the same place needs the same snapshot.
+    pub const fn place(&self) -> u64 {
+        self.cursor
+    }
+
     /// The position up to which this client was told everything, if that is known.
     pub const fn told(&self) -> Option<Position> {
         self.told

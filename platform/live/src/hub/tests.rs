@@ -182,7 +182,7 @@ async fn at_a_stop_everybody_is_told_a_time_of_its_own() {
     for client in &mut clients {
         let Step::Stop(after) = client.next_events().await else { panic!("not stopped") };
         assert!(after <= Duration::from_secs(5));
-        times.insert(after.as_millis() / 500);
+        times.insert(after.as_millis().div_euclid(500));
     }
     assert_eq!(times.len(), 10, "spread over all ten halves of a second");
 }

@@ -89,6 +89,11 @@ fn greeting(method: &Method) -> Response {
     }
 }
 
+/// What the base of a service answers.
+pub fn welcome() -> Response {
+    greeting(&Method::GET)
+}
+
 /// `iframe.html`, and the same with a version: `iframe-1.6.1.html`.
 fn is_iframe(page: &str) -> bool {
     let version = page.strip_prefix("iframe").and_then(|page| page.strip_suffix(".html"));
@@ -128,7 +133,7 @@ fn framed(response: &mut Response, sessions: &Sessions, client_url: &str) {
     let ancestors = sessions.options.origins.ancestors();
     let policy = format!(
         "default-src 'none'; script-src 'unsafe-inline' 'self' {client_url}; connect-src 'self'; \
-         frame-ancestors {ancestors}"
+         frame-src 'self'; frame-ancestors {ancestors}"
     );
     if let Ok(policy) = HeaderValue::try_from(policy) {
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
@@ -242,7 +247,10 @@ async fn upgrade(sessions: &Sessions, mut parts: Parts, framing: Framing) -> Res
         return forbidden();
     }
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
-        Ok(upgrade) => socket::upgrade_options(upgrade),
+        Ok(upgrade) => {
+            let protocols = sessions.options.protocols.iter().copied();
+            socket::upgrade_options(upgrade).protocols(protocols)
+        }
         Err(refused) => return refused.into_response(),
     };
     let sessions = sessions.clone();
@@ -328,10 +336,10 @@ async fn htmlfile(sessions: &Sessions, session: &str, parts: &Parts) -> Response
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let mut callbacks = pairs.filter(|(name, _)| matches!(*name, "c" | "callback"));
     let Some((_, callback)) = callbacks.next().filter(|(_, callback)| !callback.is_empty()) else {
-        return text(StatusCode::INTERNAL_SERVER_ERROR, "\"callback\" parameter required\n");
+        return respond(StatusCode::INTERNAL_SERVER_ERROR, "\"callback\" parameter required");
     };
     if !pages::is_callback(callback) {
-        return text(StatusCode::INTERNAL_SERVER_ERROR, "invalid \"callback\" parameter\n");
+        return respond(StatusCode::INTERNAL_SERVER_ERROR, "invalid \"callback\" parameter");
     }
     let transport = Transport::HtmlFile(callback.to_owned());
     let mut response = fetch(sessions, session, transport).await;

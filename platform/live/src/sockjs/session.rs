@@ -307,7 +307,10 @@ impl Sessions {
             }
             known.close(3000, "Go away!");
             // The client is told so for a while, however often it asks.
-            known.abandoned(span).await;
+            tokio::select! {
+                () = known.abandoned(span) => {}
+                () = (sessions.service.stopping)() => {}
+            }
             sessions.by_id().remove(&id);
         }));
         Some(session)

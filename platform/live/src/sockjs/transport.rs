@@ -27,7 +27,7 @@ impl Transport {
     pub(super) const fn content_type(&self) -> &'static str {
         match self {
             Self::Xhr | Self::XhrStreaming => "application/javascript; charset=UTF-8",
-            Self::EventSource => "text/event-stream; charset=UTF-8",
+            Self::EventSource => "text/event-stream",
             Self::HtmlFile(_) => "text/html; charset=UTF-8",
         }
     }

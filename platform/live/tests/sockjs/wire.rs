@@ -37,6 +37,7 @@ fn service(does: Does) -> Service {
         open: Arc::new(move |connection| -> Option<BoxFuture<'static, ()>> {
             Some(Box::pin(serve(connection, does)))
         }),
+        stopping: Arc::new(|| Box::pin(std::future::pending())),
         spawn: Arc::new(|task| drop(tokio::task::spawn(task))),
     }
 }
@@ -170,9 +171,12 @@ impl Streaming {
     /// Moves what has come from the wire into the body.
     fn decode(&mut self) {
         if !self.is_chunked {
-            let more = String::from_utf8(std::mem::take(&mut self.raw)).unwrap();
-            self.head.body.push_str(&more);
-            self.is_over |= self.length.is_some_and(|length| self.head.body.len() >= length);
+            // A piece may end within a character: it is read as a whole.
+            if self.is_over || self.length.is_some_and(|length| self.raw.len() >= length) {
+                let all = String::from_utf8(std::mem::take(&mut self.raw)).unwrap();
+                self.head.body.push_str(&all);
+                self.is_over = true;
+            }
             return;
         }
         while let Some(end) = self.raw.windows(2).position(|two| two == b"\r\n") {

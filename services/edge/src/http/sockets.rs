@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{State, WebSocketUpgrade};
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use contracts::Problem;
 use live::hub::Protocol;
-use live::sockjs::upgrade_options;
+use live::sockjs::{upgrade_options, welcome};
 use live::stomp::frame::Version;
 use live::stomp::{Link, serve};
 
@@ -42,7 +42,7 @@ async fn open(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
     let Ok(upgrade) = upgrade else {
-        return Ok("Welcome to SockJS!\n".into_response());
+        return Ok(welcome());
     };
     if !edge.live.origins().allow(&headers) {
         let detail = "this origin may not open a WebSocket here: an operator must name it in the \

@@ -156,14 +156,9 @@ impl<'e> Opening<'e> {
     }
 
     /// Says what there is; `None` if that could not be read.
-    fn snapshot<T: Serialize>(&mut self, found: Option<Vec<Vec<T>>>) {
-        let written = |items: Vec<T>| serde_json::to_string(&Items { items }).ok();
-        let pages: Option<Vec<String>> =
-            found.and_then(|pages| pages.into_iter().map(written).collect());
-        match pages {
-            Some(pages) => {
-                self.first.extend(pages.iter().map(|page| sse::event("snapshot", page)));
-            }
+    fn begin(&mut self, snapshot: Option<Vec<Bytes>>) {
+        match snapshot {
+            Some(frames) => self.first.extend(frames),
             None => self.reset(Reason::Snapshot),
         }
     }
@@ -214,20 +209,33 @@ async fn stock(
     let mut opening = Opening::new(&edge, interest(STOCK, &skus), &query)?;
     opening.resume(&headers, &query).await;
     if opening.wants_snapshot {
-        let levels = levels(&edge, &skus).await;
-        let shown = levels.as_ref().map(|pages| {
-            pages.iter().map(|page| page.iter().map(StockLevel::from).collect()).collect()
-        });
-        opening.snapshot::<StockLevel<'_>>(shown.ok());
+        let at = (STOCK, opening.client.place());
+        let snapshot = if skus.is_empty() {
+            edge.live.snapshots.at(at, stock_now(&edge, &skus)).await
+        } else {
+            stock_now(&edge, &skus).await
+        };
+        opening.begin(snapshot);
     }
     Ok(opening.answer())
 }
 
-async fn levels(edge: &Edge, skus: &[String]) -> Result<Vec<Vec<v1::StockLevel>>, Refusal> {
+/// A snapshot of one page.
+fn framed<T: Serialize>(items: Vec<T>) -> Option<Vec<Bytes>> {
+    let json = serde_json::to_string(&Items { items }).ok()?;
+    Some(vec![sse::event("snapshot", &json)])
+}
+
+async fn stock_now(edge: &Edge, skus: &[String]) -> Option<Vec<Bytes>> {
+    let levels = levels(edge, skus).await.ok()?;
+    framed(levels.iter().map(StockLevel::from).collect())
+}
+
+async fn levels(edge: &Edge, skus: &[String]) -> Result<Vec<v1::StockLevel>, Refusal> {
     let mut inventory = edge.services.inventory.clone();
     if skus.is_empty() {
         let question = v1::ListStockRequest { limit: LIMIT_MAX, ..v1::ListStockRequest::default() };
-        return Ok(vec![call(edge, inventory.list_stock(question)).await?.levels]);
+        return Ok(call(edge, inventory.list_stock(question)).await?.levels);
     }
     let mut levels = Vec::new();
     for sku in skus {
@@ -239,7 +247,7 @@ async fn levels(edge: &Edge, skus: &[String]) -> Result<Vec<Vec<v1::StockLevel>>
             Err(status) => return Err(status.into()),
         }
     }
-    Ok(vec![levels])
+    Ok(levels)
 }
 
 async fn orders(
@@ -252,11 +260,20 @@ async fn orders(
     let mut opening = Opening::new(&edge, interest(ORDERS, &ids), &query)?;
     opening.resume(&headers, &query).await;
     if opening.wants_snapshot {
-        let found = newest_or(&edge, &ids).await;
-        let shown = found.as_ref().map(|orders| vec![orders.iter().map(Order::from).collect()]);
-        opening.snapshot::<Order<'_>>(shown.ok());
+        let at = (ORDERS, opening.client.place());
+        let snapshot = if ids.is_empty() {
+            edge.live.snapshots.at(at, orders_now(&edge, &ids)).await
+        } else {
+            orders_now(&edge, &ids).await
+        };
+        opening.begin(snapshot);
     }
     Ok(opening.answer())
+}
+
+async fn orders_now(edge: &Edge, ids: &[String]) -> Option<Vec<Bytes>> {
+    let orders = newest_or(edge, ids).await.ok()?;
+    framed(orders.iter().map(Order::from).collect())
 }
 
 async fn newest_or(edge: &Edge, ids: &[String]) -> Result<Vec<v1::Order>, Refusal> {

@@ -7,7 +7,7 @@ use contracts::{OrderId, Position, Sku};
 use futures::future::BoxFuture;
 use live::hub::{Client, Interest, Protocol};
 use live::sockjs::{self, Origins, Sessions};
-use live::stomp::frame::Limits;
+use live::stomp::frame::{Limits, Version};
 use live::stomp::{Application, Link, Server, serve};
 use smol_str::SmolStr;
 
@@ -79,11 +79,12 @@ impl Live {
         let (hub, limits) = (self.hub.clone(), Limits::default());
         let stomp = Arc::new(Server { hub, application, limits });
         let mut options = sockjs::Options::at(PATH, self.origins());
+        options.protocols = Version::ALL.map(Version::subprotocol).to_vec();
         options.sessions_max = self.settings.clients_max;
         let client_url = self.settings.sockjs_client_url.clone();
         options.client_url = Some(client_url).filter(|url| !url.is_empty());
         let server = Arc::clone(&stomp);
-        let tasks = self.tasks.clone();
+        let (tasks, stopping) = (self.tasks.clone(), self.tasks.stopping());
         let service = sockjs::Service {
             open: Arc::new(move |connection| {
                 let is_raw = connection.is_raw();
@@ -93,6 +94,7 @@ impl Live {
                 Some(Box::pin(serve(Arc::clone(&server), link, session_name(), seat)))
             }),
             spawn: Arc::new(move |task| tasks.spawn("live session", task)),
+            stopping: Arc::new(move || Box::pin(stopping.clone().cancelled_owned())),
         };
         (stomp, Sessions::new(options, service))
     }
