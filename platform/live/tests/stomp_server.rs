@@ -1,6 +1,6 @@
 //! A server of STOMP through SockJS polls, without a network and with time that jumps when everybody
 //! waits: heart-beats, silence, a stop, and a client that fetches nothing.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 #![expect(clippy::disallowed_methods, reason = "a test ends its tasks itself")]
 
 use std::sync::Arc;

@@ -40,6 +40,8 @@ pub struct Client {
     latest: watch::Receiver<u64>,
     /// The next tick to look at.
     cursor: u64,
+    /// The next piece of it.
+    part: usize,
     /// Nothing up to here is told (again).
     seen: Option<Position>,
     /// Everything up to here was told, if that is known.
@@ -55,13 +57,14 @@ impl Client {
         let (cursor, told) = (ring.next(), ring.head());
         drop(ring);
         let shared = Arc::clone(shared);
-        Self { shared, interest, latest, cursor, seen: None, told, number }
+        Self { shared, interest, latest, cursor, part: 0, seen: None, told, number }
     }
 
     /// Goes on behind `position` if the ring still has what follows it.
     pub fn resume(&mut self, position: Position) -> Opened {
         let Some(cursor) = self.shared.read().behind(position) else { return Opened::TooOld };
         self.cursor = cursor;
+        self.part = 0;
         self.seen = Some(position);
         self.told = Some(position);
         // It is behind, perhaps: the next look must not wait for something new.
@@ -123,49 +126,78 @@ impl Client {
             return None;
         }
         self.cursor = ring.next();
+        self.part = 0;
         self.told = ring.head();
         drop(ring);
         self.was_reset();
         Some(Step::Reset(Reason::Slow))
     }
 
+    /// Who wants everything takes one tick after the other: what it holds of them stays small, however
+    /// far behind it is. Who chose some keys takes all that it missed of them.
     fn look(&mut self) -> Option<Step<Vec<Arc<Entry>>>> {
-        if let Some(step) = self.outcome() {
-            return Some(step);
-        }
-        let (mut entries, to) = {
-            let ring = self.shared.read();
-            let from = std::mem::replace(&mut self.cursor, ring.next());
-            if from >= self.cursor {
-                return None;
+        loop {
+            if let Some(step) = self.outcome() {
+                return Some(step);
             }
-            let to = ring.get(self.cursor.checked_sub(1)?).map(ring::Tick::to);
-            (ring.caught_up(from, &self.interest), to?)
-        };
-        self.told = self.told.max(Some(to));
-        if let Some(seen) = self.seen {
-            entries.retain(|entry| entry.position > seen);
-            // What comes behind this tick lies behind it in the log as well.
-            self.seen = self.seen.filter(|seen| *seen > to);
+            let (mut entries, to) = {
+                let ring = self.shared.read();
+                let from = self.cursor;
+                if from >= ring.next() {
+                    return None;
+                }
+                self.cursor = if self.wants_all() { from.saturating_add(1) } else { ring.next() };
+                self.part = 0;
+                let to = ring.get(self.cursor.checked_sub(1)?).map(ring::Tick::to)?;
+                (ring.between(from, self.cursor, &self.interest), to)
+            };
+            self.told = self.told.max(Some(to));
+            if let Some(seen) = self.seen {
+                entries.retain(|entry| entry.position > seen);
+                // What comes behind this tick lies behind it in the log as well.
+                self.seen = self.seen.filter(|seen| *seen > to);
+            }
+            if !entries.is_empty() {
+                return Some(Step::Events(entries, to));
+            }
         }
-        (!entries.is_empty()).then_some(Step::Events(entries, to))
+    }
+
+    fn wants_all(&self) -> bool {
+        self.interest.chosen().is_empty()
+    }
+
+    /// The usual case, without a copy: the next piece of the next tick, the same for everybody who wants
+    /// everything. A client that stops reading holds one piece, not a tick.
+    fn look_for_piece(&mut self) -> Option<Step<Vec<Bytes>>> {
+        let ring = self.shared.read();
+        let tick = ring.get(self.cursor)?;
+        let (chunks, to) = (tick.chunks(self.interest.channel()), tick.to());
+        let piece = chunks.get(self.part).cloned();
+        self.part += 1;
+        if self.part >= chunks.len() {
+            self.cursor = self.cursor.saturating_add(1);
+            self.part = 0;
+            self.told = Some(to);
+        }
+        drop(ring);
+        piece.map(|piece| Step::Events(vec![piece], to))
     }
 
     fn look_for_chunks(&mut self) -> Option<Step<Vec<Bytes>>> {
-        if let Some(step) = self.outcome() {
-            return Some(step);
-        }
-        if self.seen.is_none() && self.interest.chosen().is_empty() {
-            // The usual case: one tick, all of it, the same bytes for everybody.
-            let ring = self.shared.read();
-            if self.cursor.saturating_add(1) == ring.next()
-                && let Some(tick) = ring.get(self.cursor)
-            {
-                let (chunks, to) = (tick.chunks(self.interest.channel()).to_vec(), tick.to());
-                self.cursor = ring.next();
-                drop(ring);
-                self.told = Some(to);
-                return (!chunks.is_empty()).then_some(Step::Events(chunks, to));
+        loop {
+            if let Some(step) = self.outcome() {
+                return Some(step);
+            }
+            let is_done = self.cursor >= self.shared.read().next();
+            if is_done {
+                return None;
+            }
+            if self.seen.is_some() || !self.wants_all() {
+                break;
+            }
+            if let Some(step) = self.look_for_piece() {
+                return Some(step);
             }
         }
         Some(match self.look()? {

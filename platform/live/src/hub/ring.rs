@@ -147,6 +147,7 @@ impl Tick {
         self.section(interest.channel()).map_or_else(Vec::new, |section| section.wanted(interest))
     }
 
+    /// All of a channel, as server-sent events.
     pub(super) fn chunks(&self, channel: Channel) -> &[Bytes] {
         self.section(channel).map_or(&[], Section::chunks)
     }
@@ -288,12 +289,14 @@ impl Ring {
         Some(self.first.saturating_add(u64::try_from(seen).unwrap_or(0)))
     }
 
-    /// What is wanted of the ticks from `from` on, the superseded left out where that is allowed.
-    pub(super) fn caught_up(&self, from: u64, interest: &Interest) -> Vec<Arc<Entry>> {
+    /// What is wanted of the ticks from `from` up to but not with `to`, the superseded left out where
+    /// that is allowed.
+    pub(super) fn between(&self, from: u64, to: u64, interest: &Interest) -> Vec<Arc<Entry>> {
         let nature = self.channels.get(usize::from(interest.channel().0));
-        let ticks = (from..self.next()).filter_map(|number| self.get(number));
+        let ticks = (from..to).filter_map(|number| self.get(number));
         let mut entries: Vec<_> = ticks.flat_map(|tick| tick.wanted(interest)).collect();
-        if nature == Some(&Nature::Whole) {
+        let is_behind = to.saturating_sub(from) > 1;
+        if nature == Some(&Nature::Whole) && is_behind {
             let mut seen = HashSet::new();
             entries.reverse();
             entries.retain(|entry| seen.insert(entry.place.clone()));

@@ -160,8 +160,12 @@ impl Running {
                 self.send_all(bytes).await
             }
             Woken::Told(number, Step::Events(entries, _)) => {
-                let bytes = self.session.tell(number, &entries);
-                self.send_all(bytes).await
+                // One by one: a client that takes none keeps none.
+                for entry in &entries {
+                    let bytes = self.session.tell(number, std::slice::from_ref(entry));
+                    self.send_all(bytes).await?;
+                }
+                Ok(())
             }
             Woken::Silence => self.send(Bytes::from_static(b"\n")).await,
             Woken::Overdue => {

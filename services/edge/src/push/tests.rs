@@ -184,7 +184,7 @@ fn push(events: Vec<Arc<Event>>) -> Live {
 }
 
 async fn heard(live: &Live, from: Position) -> Option<Vec<u64>> {
-    let mut client = live.hub.listen(Interest::all(STOCK));
+    let mut client = live.hub.listen(Interest::keys(STOCK, vec!["item1".into()]));
     if !live.resume(&mut client, from).await {
         return None;
     }
