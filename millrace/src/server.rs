@@ -1,5 +1,7 @@
 //! Serving connections: HTTP/1.1 and HTTP/2 on one port, with limits, until the process stops.
 
+mod endless;
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -99,11 +101,30 @@ fn open(
         tracing::debug!(%error, "a connection ended before it began");
         return;
     }
-    let service = TowerToHyperService::new(router.clone());
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    let connection = graceful.watch(connection.into_owned());
+    let (builder, router, watcher) = (builder.clone(), router.clone(), graceful.watcher());
+    let stopping = tasks.stopping();
     tasks.spawn("connection", async move {
-        if let Err(error) = connection.await {
+        let mut stream = stream;
+        // In boxes, so that a reader of a stream does not keep room for what it does not need.
+        let first = Box::pin(endless::request(&mut stream));
+        let asked = tokio::select! {
+            asked = tokio::time::timeout(HEADERS_MAX, first) => asked,
+            () = stopping.cancelled() => return,
+        };
+        let ended = match asked {
+            Ok(Ok(Some(request))) => {
+                endless::serve(stream, request, router).await.map_err(Into::into)
+            }
+            Ok(Ok(None)) => {
+                let service = TowerToHyperService::new(router);
+                let connection =
+                    builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+                Box::pin(watcher.watch(connection.into_owned())).await
+            }
+            // Nothing came, or the connection is gone.
+            Ok(Err(_)) | Err(_) => return,
+        };
+        if let Err(error) = ended {
             tracing::debug!(error, "a connection ended");
         }
     });
