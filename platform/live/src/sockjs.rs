@@ -1,6 +1,6 @@
 //! SockJS, the server's side: a message channel through whatever a browser and its proxies let pass.
 //!
-//! [`frame`] is the codec; [`session`] is a session whose client comes and goes; [`http`] is every
+//! [`frame`] is the codec; `session` is a session whose client comes and goes; `http` is every
 //! transport: WebSocket, raw WebSocket, XHR polling and streaming, EventSource and htmlfile, with the
 //! greeting, the info and the iframe page. What is said through it is up to the application: each
 //! session hands it one [`Connection`].
