@@ -1,6 +1,6 @@
 //! Edge: the only HTTP of Millrace, and nothing but a view on the gRPC services.
 //!
-//! **Hears** HTTP/1.1 and HTTP/2 requests, and committed events for those who watch ([`push`]).
+//! **Hears** HTTP/1.1 and HTTP/2 requests, and committed events for those who watch (`push`).
 //! **Says** nothing on the bus.
 //! **Serves** REST under `/api/v1` with OpenAPI 3.1 and a viewer at `/docs`, the doors of the seeds
 //! at `/orders` and `/api/orders`, and probes and metrics for operators.
