@@ -12,6 +12,7 @@ mod orders;
 mod paths;
 mod payments;
 mod products;
+mod screens;
 mod seeds;
 mod sockets;
 mod stock;
@@ -87,6 +88,7 @@ fn table() -> Vec<Route> {
         health::routes(),
         seeds::routes(),
         docs::routes(),
+        screens::routes(),
     ]
     .into_iter()
     .flatten()

@@ -2,8 +2,8 @@
 //!
 //! **Hears** HTTP/1.1 and HTTP/2 requests, and committed events for those who watch (`push`).
 //! **Says** nothing on the bus.
-//! **Serves** REST under `/api/v1` with OpenAPI 3.1 and a viewer at `/docs`, the doors of the seeds
-//! at `/orders` and `/api/orders`, and probes and metrics for operators.
+//! **Serves** REST under `/api/v1` with OpenAPI 3.1 and a viewer at `/docs`, the screens at `/ui/`,
+//! the doors of the seeds at `/orders` and `/api/orders`, and probes and metrics for operators.
 //!
 //! A request takes one path: `limits` (request id, slots, headers) → `http` (one table of
 //! routes) → `json` and `dto` (strict reading) → one gRPC call → `dto` (writing). What is

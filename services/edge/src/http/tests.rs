@@ -309,8 +309,8 @@ async fn an_upload_over_the_limit_keeps_what_came_before() {
 #[tokio::test]
 async fn the_pages_need_nothing_from_elsewhere() {
     for (path, media_type) in [
-        ("/", "text/html; charset=utf-8"),
-        ("/welcome.css", "text/css; charset=utf-8"),
+        ("/ui/", "text/html; charset=utf-8"),
+        ("/ui/welcome.css", "text/css; charset=utf-8"),
         ("/docs/", "text/html"),
         ("/docs/swagger-ui.css", "text/css"),
         ("/docs/swagger-ui-bundle.js", "text/javascript"),
@@ -326,7 +326,9 @@ async fn the_pages_need_nothing_from_elsewhere() {
     }
     let initializer = ask("GET", "/docs/swagger-initializer.js", &[], "").await;
     assert!(String::from_utf8_lossy(&initializer.body).contains("/api/v1/openapi.json"));
-    assert_eq!(ask("GET", "/docs", &[], "").await.headers["location"], "/docs/");
+    for (path, goal) in [("/docs", "/docs/"), ("/", "/ui/"), ("/ui", "/ui/")] {
+        assert_eq!(ask("GET", path, &[], "").await.headers["location"], goal);
+    }
     assert_eq!(ask("GET", "/docs/none.js", &[], "").await.slug(), "not-found");
 }
 
@@ -360,8 +362,8 @@ async fn every_route_is_described_and_everything_described_is_a_route() {
         });
         let path: String = path.collect();
         let answered = ask(&method, &path, &[("if-match", "*"), JSON], "").await;
-        let is_routed =
-            answered.status != 405 && (answered.status != 404 || path.starts_with("/docs/"));
+        let is_file = path.starts_with("/docs/") || path.starts_with("/ui/");
+        let is_routed = answered.status != 405 && (answered.status != 404 || is_file);
         assert!(is_routed, "{method} {path}: {}", answered.status);
     }
 }
@@ -437,4 +439,21 @@ fn no_two_types_share_the_name_of_a_schema() {
             assert!(first == schema, "two types are called {name} in the description");
         }
     }
+}
+
+/// `docs/openapi.json` is what other tools read, the client of the browser interface among them.
+///
+/// `MILLRACE_RECORD_DOCS=1 cargo test -p edge` writes it anew.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "how a person asks a test to record")]
+fn the_recorded_description_is_current() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
+    let current = format!("{}\n", document().to_pretty_json().unwrap());
+    if std::env::var("MILLRACE_RECORD_DOCS").is_ok() {
+        std::fs::write(&path, &current).unwrap();
+    }
+    let recorded = std::fs::read_to_string(&path).unwrap_or_default();
+    let how =
+        "write it anew with MILLRACE_RECORD_DOCS=1 cargo test -p edge, then cargo xtask schema";
+    assert!(recorded == current, "docs/openapi.json is not current: {how}");
 }
