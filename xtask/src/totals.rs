@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{clients, gates};
+use crate::{clients, gates, ui};
 
 /// Sums over every `test result:` line of every test program, and over what other suites say.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -36,12 +36,65 @@ impl Totals {
         self.skipped += count("# skipped ") + count("# todo ");
     }
 
+    /// Adds a line of the tests of the browser interface if it is a result: `Tests  3 passed (3)` of
+    /// vitest, or `  12 passed (40.1s)` of Playwright, which gives each outcome a line.
+    pub(crate) fn add_ui(&mut self, line: &str) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let counts = match words.as_slice() {
+            ["Tests", counts @ ..] => counts,
+            [number, outcome, ..] if is_playwright(number, outcome, &words) => words.as_slice(),
+            _ => return,
+        };
+        for pair in counts.windows(2) {
+            let [number, outcome] = pair else { continue };
+            let Ok(number) = number.parse::<u64>() else { continue };
+            match *outcome {
+                "passed" | "flaky" => self.passed += number,
+                "failed" | "interrupted" => self.failed += number,
+                "skipped" | "did" => self.skipped += number,
+                _ => {}
+            }
+        }
+    }
+
     /// Adds what another suite counted.
-    fn join(&mut self, other: &Self) {
+    pub(crate) fn join(&mut self, other: &Self) {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
     }
+
+    /// Counts a run that failed as a whole.
+    pub(crate) fn fail(&mut self) {
+        self.failed += 1;
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed > 0
+    }
+
+    pub(crate) fn has_passed(&self) -> bool {
+        self.passed > 0
+    }
+
+    /// An error if anything failed, or if nothing has run.
+    pub(crate) fn verdict(&self) -> Result<()> {
+        if self.has_failed() {
+            bail!("{} tests failed", self.failed);
+        }
+        if !self.has_passed() {
+            bail!("no test has run");
+        }
+        Ok(())
+    }
+}
+
+/// Whether a line is one of Playwright's last: a number and an outcome, at most with the time.
+fn is_playwright(number: &str, outcome: &str, words: &[&str]) -> bool {
+    let is_outcome = ["passed", "failed", "skipped", "flaky", "interrupted"].contains(&outcome);
+    let is_unrun = words.get(1..) == Some(["did", "not", "run"].as_slice());
+    let ends = words.len() == 2 || words.get(2).is_some_and(|time| time.starts_with('('));
+    number.parse::<u64>().is_ok() && (is_unrun || (is_outcome && ends))
 }
 
 impl fmt::Display for Totals {
@@ -71,18 +124,23 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
         totals.add(&line);
     }
     let status = child.wait().context("cannot wait for cargo test")?;
+    if !status.success() && !totals.has_failed() {
+        totals.fail();
+    }
+    let mut others = Vec::new();
     if arguments.is_empty() {
         println!("\n== clients of the field against the real product: cargo xtask clients");
-        totals.join(&clients::tests(root)?);
+        others.push(clients::tests(root).map(|found| totals.join(&found)));
+        println!("\n== the browser interface: cargo xtask ui test");
+        others.push(ui::test(root, &mut totals));
+    }
+    // A suite that could not run must not pass for one that had nothing to say.
+    for failed in others.iter().filter(|other| other.is_err()) {
+        totals.fail();
+        println!("{failed:?}");
     }
     println!("\n{totals}");
-    if !status.success() || totals.failed > 0 {
-        bail!("cargo test ended with {status}");
-    }
-    if totals.passed == 0 {
-        bail!("no test has run");
-    }
-    Ok(())
+    totals.verdict()
 }
 
 #[cfg(test)]
@@ -113,6 +171,26 @@ mod tests {
             totals.add_tap(line);
         }
         assert_eq!(totals.to_string(), "5 passed, 3 failed, 1 skipped");
+    }
+
+    #[test]
+    fn results_of_the_browser_interface_count() {
+        let mut totals = Totals::default();
+        let lines = [
+            "      Tests  2 failed | 31 passed | 1 skipped (34)",
+            " Test Files  3 passed (3)",
+            "  ✓  12 orders.spec.ts:5:1 › 4 passed it by (1.2s)",
+            "  12 passed (40.1s)",
+            "  3 failed",
+            "    orders.spec.ts:5:1 › an order",
+            "  1 skipped",
+            "  2 did not run",
+        ];
+        for line in lines {
+            totals.add_ui(line);
+        }
+        assert_eq!(totals.to_string(), "43 passed, 5 failed, 4 skipped");
+        assert!(totals.verdict().is_err());
     }
 
     #[test]
