@@ -6,7 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # Where `make run` keeps its database; git ignores the default.
 DATA ?= millrace-data
 
-.PHONY: help run test check fix bench tools
+.PHONY: help run test check fix bench shots tools
 .DEFAULT_GOAL := help
 
 help:   ## List these commands.
@@ -14,12 +14,15 @@ help:   ## List these commands.
 
 # The optimised build that the tests use: it spares the minutes of link-time optimisation.
 run: tools   ## Run every service in one process, with demo data: HTTP 127.0.0.1:8090, gRPC 127.0.0.1:9090.
+	@cargo xtask ui build --if-node
 	cargo run --profile ship-test --locked -p millrace -- up --demo --data $(DATA)
 
 test: check   ## Run the checks, then every test; the last line is the totals.
+	@echo "== the browser interface"
+	@cargo xtask ui build
 	@echo "== the product, optimised, for the tests that start it"
 	cargo build --locked --profile ship-test -p millrace
-	@echo "== all tests: unit, property, golden files, flows and faults"
+	@echo "== all tests: unit, property, golden files, flows and faults; then the browser's"
 	@MILLRACE_BIN=$(CARGO_TARGET_DIR)/ship-test/millrace cargo xtask test
 
 check: tools   ## Run every gate: format, words, house rules, lints, docs, dependencies.
@@ -30,6 +33,11 @@ fix: tools   ## Apply lint fixes and format.
 
 bench: tools   ## Measure; takes minutes and wants a quiet machine.
 	cargo run --release --locked -p benches
+
+shots: tools   ## Take pictures of every page of the browser interface, for people to look at.
+	@cargo xtask ui build
+	cargo build --locked --profile ship-test -p millrace
+	@MILLRACE_BIN=$(CARGO_TARGET_DIR)/ship-test/millrace cargo xtask ui shots
 
 tools:
 	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.95 or newer from https://rustup.rs" >&2; exit 1; }

@@ -75,6 +75,8 @@ problems! {
     bad_cursor = "bad-cursor", 400, "The cursor is not valid";
     /// A mutating call without the key that it must carry, or with a bad one.
     bad_idempotency_key = "bad-idempotency-key", 400, "The Idempotency-Key is not valid";
+    /// A page of another site asks, and no operator has named that site.
+    forbidden_origin = "origin-not-allowed", 403, "The origin may not use this";
     /// The resource does not exist, or the caller may not know of it.
     not_found = "not-found", 404, "There is no such resource";
     /// The path exists, but not for this method.

@@ -12,6 +12,7 @@ const CURES: &[(&str, &str)] = &[
     ("malformed-request", "Send what the API's description asks for; `errors` names the place."),
     ("bad-cursor", "Begin the list anew, without a cursor."),
     ("bad-idempotency-key", "Send 1 to 255 printable ASCII characters."),
+    ("origin-not-allowed", "An operator names the origin in the setting `edge.live.origins`."),
     ("not-found", "Check the id; a deleted or foreign resource answers the same."),
     ("method-not-allowed", "The `Allow` header names the methods of this path."),
     ("illegal-transition", "`nextActions` lists what the state allows."),

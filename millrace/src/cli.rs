@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{audit, load, up};
+use crate::commands::{audit, load, read, up};
 use crate::config::{self, Config, Overrides};
 
 /// The exit code of a command that could not do what it was asked.
@@ -29,6 +29,8 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Place orders against a running server and measure.
     Load(load::LoadArgs),
+    /// Follow a stream with many readers and measure how late they are.
+    Read(read::ReadArgs),
     /// Print the configuration in force, without secrets.
     Config(ConfigArgs),
     /// Bring the database up to date and stop.
@@ -104,6 +106,7 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
         }
         Command::Audit(args) => return runtime()?.block_on(audit::run(args)),
         Command::Load(args) => return load::run(args),
+        Command::Read(args) => return read::run(&args),
         Command::Config(args) => println!("{}", args.read()?.to_toml()?),
         Command::Migrate(args) => println!("{}", up::migrate(&args.read()?)?),
         Command::Openapi => println!("{}", edge::openapi().to_pretty_json()?),

@@ -1,5 +1,7 @@
 //! Serving connections: HTTP/1.1 and HTTP/2 on one port, with limits, until the process stops.
 
+mod endless;
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,6 +22,10 @@ const DRAIN_MAX: Duration = Duration::from_secs(8);
 const HEADER_LIST_MAX: u32 = 16 * 1_024;
 /// Requests in flight on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 256;
+/// Bytes of an answer that wait in memory for a client that does not take them.
+const UNTAKEN_MAX: usize = 64 * 1_024;
+/// How long a client may take nothing of what it was sent before the system ends its connection.
+const UNTAKEN_FOR_MAX: Duration = Duration::from_mins(1);
 /// Connections waiting to be accepted.
 const BACKLOG: i32 = 1_024;
 
@@ -44,7 +50,11 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, tasks: Tasks) {
     let stopping = tasks.stopping();
     let graceful = GracefulShutdown::new();
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_MAX);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_MAX)
+        .max_buf_size(UNTAKEN_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -71,6 +81,15 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, tasks: Tasks) {
     }
 }
 
+/// Sends at once, and does not keep a client that has gone without a word.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = socket2::SockRef::from(stream);
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNTAKEN_FOR_MAX))?;
+    socket.set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(UNTAKEN_FOR_MAX))
+}
+
 fn open(
     stream: TcpStream,
     builder: &Builder<TokioExecutor>,
@@ -78,15 +97,34 @@ fn open(
     graceful: &GracefulShutdown,
     tasks: &Tasks,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
+    if let Err(error) = prepare(&stream) {
         tracing::debug!(%error, "a connection ended before it began");
         return;
     }
-    let service = TowerToHyperService::new(router.clone());
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    let connection = graceful.watch(connection.into_owned());
+    let (builder, router, watcher) = (builder.clone(), router.clone(), graceful.watcher());
+    let stopping = tasks.stopping();
     tasks.spawn("connection", async move {
-        if let Err(error) = connection.await {
+        let mut stream = stream;
+        // In boxes, so that a reader of a stream does not keep room for what it does not need.
+        let first = Box::pin(endless::request(&mut stream));
+        let asked = tokio::select! {
+            asked = tokio::time::timeout(HEADERS_MAX, first) => asked,
+            () = stopping.cancelled() => return,
+        };
+        let ended = match asked {
+            Ok(Ok(Some(request))) => {
+                endless::serve(stream, request, router).await.map_err(Into::into)
+            }
+            Ok(Ok(None)) => {
+                let service = TowerToHyperService::new(router);
+                let connection =
+                    builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+                Box::pin(watcher.watch(connection.into_owned())).await
+            }
+            // Nothing came, or the connection is gone.
+            Ok(Err(_)) | Err(_) => return,
+        };
+        if let Err(error) = ended {
             tracing::debug!(error, "a connection ended");
         }
     });

@@ -130,10 +130,78 @@ pub(crate) async fn assemble(config: &Config) -> anyhow::Result<House> {
             notification::Notifications::server(notifications),
         )),
     };
+    let live = push(&store, config, &services, &metrics, &tasks)?;
     let started = Arc::new(AtomicBool::new(false));
     let hooks = hooks(&store, metrics, consumers, Arc::clone(&started));
-    let http = edge::router(services.clone(), config.edge.clone(), hooks).merge(grpc.clone());
+    let http = edge::router(services.clone(), config.edge.clone(), hooks, live).merge(grpc.clone());
     Ok(House { store, tasks, services, http, grpc, started })
+}
+
+/// Live push, fed by what the store commits, and able to read the log for those who come back.
+fn push(
+    store: &Store,
+    config: &Config,
+    services: &edge::Services,
+    metrics: &Metrics,
+    tasks: &Tasks,
+) -> anyhow::Result<edge::Live> {
+    /// Segments that one look into the log reads.
+    const SEGMENTS_MAX: u32 = 64;
+    let reader = store.reader().clone();
+    let read_log: edge::ReadLog = Arc::new(move |from| {
+        let reader = reader.clone();
+        Box::pin(async move {
+            let read = reader.read(move |rx| Box::pin(store::log::read(rx, from, SEGMENTS_MAX)));
+            read.await.map_err(|error: store::StoreError| error.to_string())
+        })
+    });
+    let live = edge::Live::new(
+        config.edge.live.clone(),
+        read_log,
+        Arc::clone(store.clock()),
+        tasks.clone(),
+    );
+    let feed = live.feed();
+    store.on_commit(Arc::new(move |events| feed.committed(events)))?;
+    tell_of_push(metrics, &live);
+    live.run(services)?;
+    let (hub, stopping) = (live.hub().clone(), tasks.stopping());
+    tasks.spawn("live", async move {
+        stopping.cancelled().await;
+        hub.stop();
+    });
+    Ok(live)
+}
+
+fn tell_of_push(metrics: &Metrics, live: &edge::Live) {
+    use live::hub::{Protocol, Stats};
+    let read = |pick: fn(&Stats) -> u64| {
+        let stats = Arc::clone(live.hub().stats());
+        move || pick(&stats)
+    };
+    let gauge = |name, help, pick| metrics.value_of(name, help, read(pick));
+    let count = |name, help, pick| metrics.count_of(name, help, read(pick));
+    gauge("live_sse", "readers of server-sent events", |stats| stats.listening(Protocol::Sse));
+    gauge("live_stomp", "clients of STOMP over a WebSocket", |stats| {
+        stats.listening(Protocol::Stomp)
+    });
+    gauge("live_sockjs", "clients of STOMP through SockJS", |stats| {
+        stats.listening(Protocol::Sockjs)
+    });
+    gauge("live_ring_bytes", "bytes kept for clients that are behind", |stats| {
+        stats.ring_bytes.load(Ordering::Relaxed)
+    });
+    count("live_ticks", "ticks that told something", |stats| stats.ticks.load(Ordering::Relaxed));
+    count("live_events", "events told", |stats| stats.events.load(Ordering::Relaxed));
+    count("live_resyncs", "times that a client was told to load anew", |stats| {
+        stats.resyncs.load(Ordering::Relaxed)
+    });
+    count("live_resumes", "clients that went on where they had stood", |stats| {
+        stats.resumes.load(Ordering::Relaxed)
+    });
+    count("live_refused", "clients refused for want of room", |stats| {
+        stats.refused.load(Ordering::Relaxed)
+    });
 }
 
 /// A consumer and what it has done.

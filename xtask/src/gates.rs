@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::environment::{cache, variable};
-use crate::tidy;
+use crate::{schema, tidy};
 
 /// A program from the registry that some machines have and CI must have.
 struct Tool {
@@ -32,6 +32,8 @@ pub(crate) fn ci(root: &Path) -> Result<()> {
     }
     println!("\n== house rules: cargo xtask tidy");
     tidy::run(root)?;
+    println!("\n== generated client: cargo xtask schema");
+    schema::check(root)?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
     run(root, "lints", cargo(&clippy))?;
     run(root, "docs", docs())?;

@@ -7,14 +7,14 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
-use crate::gates;
+use crate::{clients, gates, ui};
 
-/// Sums over every `test result:` line of every test program.
+/// Sums over every `test result:` line of every test program, and over what other suites say.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Totals {
-    passed: u64,
-    failed: u64,
-    skipped: u64,
+pub(crate) struct Totals {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+    pub(crate) skipped: u64,
 }
 
 impl Totals {
@@ -25,6 +25,76 @@ impl Totals {
         self.failed += number_before(result, " failed");
         self.skipped += number_before(result, " ignored");
     }
+
+    /// Adds a line of `node --test` if it is of the summary.
+    pub(crate) fn add_tap(&mut self, line: &str) {
+        let count = |word: &str| {
+            line.strip_prefix(word).and_then(|rest| rest.trim().parse::<u64>().ok()).unwrap_or(0)
+        };
+        self.passed += count("# pass ");
+        self.failed += count("# fail ") + count("# cancelled ");
+        self.skipped += count("# skipped ") + count("# todo ");
+    }
+
+    /// Adds a line of the tests of the browser interface if it is a result: `Tests  3 passed (3)` of
+    /// vitest, or `  12 passed (40.1s)` of Playwright, which gives each outcome a line.
+    pub(crate) fn add_ui(&mut self, line: &str) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let counts = match words.as_slice() {
+            ["Tests", counts @ ..] => counts,
+            [number, outcome, ..] if is_playwright(number, outcome, &words) => words.as_slice(),
+            _ => return,
+        };
+        for pair in counts.windows(2) {
+            let [number, outcome] = pair else { continue };
+            let Ok(number) = number.parse::<u64>() else { continue };
+            match *outcome {
+                "passed" | "flaky" => self.passed += number,
+                "failed" | "interrupted" => self.failed += number,
+                "skipped" | "did" => self.skipped += number,
+                _ => {}
+            }
+        }
+    }
+
+    /// Adds what another suite counted.
+    pub(crate) fn join(&mut self, other: &Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
+    /// Counts a run that failed as a whole.
+    pub(crate) fn fail(&mut self) {
+        self.failed += 1;
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed > 0
+    }
+
+    pub(crate) fn has_passed(&self) -> bool {
+        self.passed > 0
+    }
+
+    /// An error if anything failed, or if nothing has run.
+    pub(crate) fn verdict(&self) -> Result<()> {
+        if self.has_failed() {
+            bail!("{} tests failed", self.failed);
+        }
+        if !self.has_passed() {
+            bail!("no test has run");
+        }
+        Ok(())
+    }
+}
+
+/// Whether a line is one of Playwright's last: a number and an outcome, at most with the time.
+fn is_playwright(number: &str, outcome: &str, words: &[&str]) -> bool {
+    let is_outcome = ["passed", "failed", "skipped", "flaky", "interrupted"].contains(&outcome);
+    let is_unrun = words.get(1..) == Some(["did", "not", "run"].as_slice());
+    let ends = words.len() == 2 || words.get(2).is_some_and(|time| time.starts_with('('));
+    number.parse::<u64>().is_ok() && (is_unrun || (is_outcome && ends))
 }
 
 impl fmt::Display for Totals {
@@ -39,7 +109,8 @@ fn number_before(text: &str, word: &str) -> u64 {
     digits.parse().unwrap_or(0)
 }
 
-/// Runs `cargo test` over the workspace, shows its output as it comes, and ends with the totals.
+/// Runs `cargo test` over the workspace and then the other suites, shows what they say as it comes,
+/// and ends with the totals. With arguments, which are for `cargo test`, it runs nothing else.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     let mut command = gates::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     command.args(arguments).current_dir(root).stdout(Stdio::piped());
@@ -53,14 +124,23 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
         totals.add(&line);
     }
     let status = child.wait().context("cannot wait for cargo test")?;
+    if !status.success() && !totals.has_failed() {
+        totals.fail();
+    }
+    let mut others = Vec::new();
+    if arguments.is_empty() {
+        println!("\n== clients of the field against the real product: cargo xtask clients");
+        others.push(clients::tests(root).map(|found| totals.join(&found)));
+        println!("\n== the browser interface: cargo xtask ui test");
+        others.push(ui::test(root, &mut totals));
+    }
+    // A suite that could not run must not pass for one that had nothing to say.
+    for failed in others.iter().filter(|other| other.is_err()) {
+        totals.fail();
+        println!("{failed:?}");
+    }
     println!("\n{totals}");
-    if !status.success() || totals.failed > 0 {
-        bail!("cargo test ended with {status}");
-    }
-    if totals.passed == 0 {
-        bail!("no test has run");
-    }
-    Ok(())
+    totals.verdict()
 }
 
 #[cfg(test)]
@@ -80,6 +160,37 @@ mod tests {
             totals.add(line);
         }
         assert_eq!(totals.to_string(), "15 passed, 2 failed, 1 skipped");
+    }
+
+    #[test]
+    fn the_summary_of_node_counts() {
+        let mut totals = Totals::default();
+        for line in
+            ["ok 1 - a", "# tests 9", "# pass 5", "# fail 1", "# cancelled 2", "# skipped 1"]
+        {
+            totals.add_tap(line);
+        }
+        assert_eq!(totals.to_string(), "5 passed, 3 failed, 1 skipped");
+    }
+
+    #[test]
+    fn results_of_the_browser_interface_count() {
+        let mut totals = Totals::default();
+        let lines = [
+            "      Tests  2 failed | 31 passed | 1 skipped (34)",
+            " Test Files  3 passed (3)",
+            "  ✓  12 orders.spec.ts:5:1 › 4 passed it by (1.2s)",
+            "  12 passed (40.1s)",
+            "  3 failed",
+            "    orders.spec.ts:5:1 › an order",
+            "  1 skipped",
+            "  2 did not run",
+        ];
+        for line in lines {
+            totals.add_ui(line);
+        }
+        assert_eq!(totals.to_string(), "43 passed, 5 failed, 4 skipped");
+        assert!(totals.verdict().is_err());
     }
 
     #[test]

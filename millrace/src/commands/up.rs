@@ -9,12 +9,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::UpArgs;
 use crate::config::{Config, LogFormat};
-use crate::{demo, server, wire};
+use crate::{demo, descriptors, server, wire};
 
 /// How long tasks may take to end once the process is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 /// Threads that serve requests; the writer has one of its own.
 const WORKERS: usize = 2;
+
+/// Descriptors that are asked for: each connection takes one.
+const DESCRIPTORS: u64 = 65_536;
 
 /// Starts everything and serves until SIGINT or SIGTERM.
 pub(crate) fn run(config: &Config, args: &UpArgs) -> anyhow::Result<()> {
@@ -25,6 +28,8 @@ pub(crate) fn run(config: &Config, args: &UpArgs) -> anyhow::Result<()> {
         LogFormat::Json => logs::Format::Json,
     };
     logs::start(&config.log.filter, format)?;
+    let descriptors = descriptors::allow(DESCRIPTORS)?;
+    tracing::debug!(descriptors, "connections, files and the rest that may be open at once");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("millrace")

@@ -12,8 +12,11 @@ mod orders;
 mod paths;
 mod payments;
 mod products;
+mod screens;
 mod seeds;
+mod sockets;
 mod stock;
+mod streams;
 
 use std::sync::Arc;
 
@@ -75,6 +78,8 @@ fn table() -> Vec<Route> {
         orders::routes(),
         order_actions::routes(),
         stock::routes(),
+        streams::routes(),
+        sockets::routes(),
         products::routes(),
         customers::routes(),
         payments::routes(),
@@ -83,6 +88,7 @@ fn table() -> Vec<Route> {
         health::routes(),
         seeds::routes(),
         docs::routes(),
+        screens::routes(),
     ]
     .into_iter()
     .flatten()
@@ -96,7 +102,11 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
     for route in table() {
         router = router.route(route.path, route.handler);
     }
+    // What SockJS has below its path is its own protocol, not described as ours.
+    let sockjs = live::sockjs::routes(edge.sockjs.clone());
     router
+        .route_service("/ws-orders/", sockjs.clone())
+        .route_service("/ws-orders/{*rest}", sockjs)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(gate, outermost))

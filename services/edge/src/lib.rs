@@ -1,8 +1,9 @@
 //! Edge: the only HTTP of Millrace, and nothing but a view on the gRPC services.
 //!
-//! **Hears** HTTP/1.1 and HTTP/2 requests. **Says** nothing on the bus.
-//! **Serves** REST under `/api/v1` with OpenAPI 3.1 and a viewer at `/docs`, the doors of the seeds
-//! at `/orders` and `/api/orders`, and probes and metrics for operators.
+//! **Hears** HTTP/1.1 and HTTP/2 requests, and committed events for those who watch (`push`).
+//! **Says** nothing on the bus.
+//! **Serves** REST under `/api/v1` with OpenAPI 3.1 and a viewer at `/docs`, the screens at `/ui/`,
+//! the doors of the seeds at `/orders` and `/api/orders`, and probes and metrics for operators.
 //!
 //! A request takes one path: `limits` (request id, slots, headers) → `http` (one table of
 //! routes) → `json` and `dto` (strict reading) → one gRPC call → `dto` (writing). What is
@@ -23,6 +24,9 @@ mod openapi;
 mod paging;
 mod prefer;
 mod problem;
+mod push;
+
+pub use push::{Feed, Live, LiveSettings, ReadLog};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +84,8 @@ pub struct Settings {
     pub default_currency: Currency,
     /// The customer that orders of seed clients without one are for.
     pub seed_customer: String,
+    /// Live push.
+    pub live: LiveSettings,
 }
 
 impl Default for Settings {
@@ -96,6 +102,7 @@ impl Default for Settings {
             batch_lines_max: 100_000,
             default_currency: Currency::USD,
             seed_customer: "OMS-Cust-001".to_owned(),
+            live: LiveSettings::default(),
         }
     }
 }
@@ -138,6 +145,11 @@ struct Edge {
     services: Services,
     settings: Settings,
     hooks: Hooks,
+    live: Live,
+    /// STOMP for everybody who listens.
+    stomp: Arc<live::stomp::Server>,
+    /// The same through SockJS.
+    sockjs: live::sockjs::Sessions,
     /// Slots of bulk uploads.
     batches: Arc<Semaphore>,
     /// One audit at a time: it reads everything.
@@ -145,9 +157,10 @@ struct Edge {
 }
 
 impl Edge {
-    fn new(services: Services, settings: Settings, hooks: Hooks) -> Self {
+    fn new(services: Services, settings: Settings, hooks: Hooks, live: Live) -> Self {
         let batches = Arc::new(Semaphore::new(settings.batches_in_flight_max));
-        Self { services, settings, hooks, batches, audits: Semaphore::new(1) }
+        let (stomp, sockjs) = live.talkers();
+        Self { services, settings, hooks, live, stomp, sockjs, batches, audits: Semaphore::new(1) }
     }
 
     fn body_timeout(&self) -> Duration {
@@ -160,8 +173,8 @@ impl Edge {
 }
 
 /// All of the HTTP interface.
-pub fn router(services: Services, settings: Settings, hooks: Hooks) -> Router {
-    http::router(Arc::new(Edge::new(services, settings, hooks)))
+pub fn router(services: Services, settings: Settings, hooks: Hooks, live: Live) -> Router {
+    http::router(Arc::new(Edge::new(services, settings, hooks, live)))
 }
 
 /// The OpenAPI 3.1 document of exactly the routes that [`router`] serves.

@@ -92,7 +92,12 @@ pub(crate) async fn outermost(
         }
     };
     problem::render(&mut response, uri.path(), request_id.to_str().unwrap_or_default());
+    // Pages of SockJS stand in frames; their own policy says in whose.
+    let is_framed = response.extensions().get::<live::sockjs::Framed>().is_some();
     finish(response.headers_mut(), request_id);
+    if is_framed {
+        response.headers_mut().remove(X_FRAME_OPTIONS);
+    }
     tracing::debug!(path = uri.path(), status = response.status().as_u16(), "answered");
     response
 }

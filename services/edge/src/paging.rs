@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     Time,
     /// A whole number from 1 to [`LIMIT_MAX`].
     Limit,
+    /// Any texts, repeated.
+    Texts,
     /// One of these words.
     Word(fn() -> Vec<&'static str>),
     /// Any of these words, repeated or with commas between them.
@@ -92,7 +94,7 @@ impl RawQuery {
             let Some(param) = table.iter().find(|param| param.name == name) else {
                 return Err(unknown(&name, table));
             };
-            let repeats = matches!(param.kind, Kind::Words(_));
+            let repeats = matches!(param.kind, Kind::Words(_) | Kind::Texts);
             if !repeats && values.iter().any(|(seen, _)| *seen == param.name) {
                 let detail = format!("`{name}` is given more than once");
                 return Err(malformed_parameter(&name, "duplicate-parameter", detail));
@@ -123,6 +125,12 @@ impl Query {
     /// The text of `name`, empty if it is not given.
     pub(crate) fn text(&self, name: &str) -> String {
         self.get(name).unwrap_or_default().to_owned()
+    }
+
+    /// All texts given as `name`.
+    pub(crate) fn texts(&self, name: &'static str) -> Vec<&str> {
+        let given = self.values.iter().filter(|(known, _)| *known == name);
+        given.map(|(_, value)| value.as_str()).filter(|text| !text.is_empty()).collect()
     }
 
     /// The flag `name`.

@@ -20,15 +20,15 @@ const RETRY_AFTER_MAX: u64 = 5;
 
 /// The server under load.
 #[derive(Debug, Clone)]
-pub(super) struct Target {
+pub(in crate::commands) struct Target {
     /// The URL as given, without a path: for gRPC.
-    pub(super) url: String,
+    pub(in crate::commands) url: String,
     /// Host and port.
-    pub(super) authority: String,
+    pub(in crate::commands) authority: String,
 }
 
 impl Target {
-    pub(super) fn try_new(url: &str) -> anyhow::Result<Self> {
+    pub(in crate::commands) fn try_new(url: &str) -> anyhow::Result<Self> {
         let uri: http::Uri = url.parse().with_context(|| format!("`{url}` is not a URL"))?;
         let (Some("http"), Some(host)) = (uri.scheme_str(), uri.host()) else {
             bail!("`{url}` must be like http://127.0.0.1:8090");
@@ -38,39 +38,39 @@ impl Target {
     }
 
     /// The head of a request up to its first header of its own.
-    pub(super) fn head(&self, method: &str, path: &str) -> String {
+    pub(in crate::commands) fn head(&self, method: &str, path: &str) -> String {
         format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.authority)
     }
 }
 
 /// What the server said.
 #[derive(Debug)]
-pub(super) struct Answer<'c> {
-    pub(super) status: u16,
+pub(in crate::commands) struct Answer<'c> {
+    pub(in crate::commands) status: u16,
     /// How long to wait, if the server asked for that.
-    pub(super) retry_after: Option<Duration>,
-    pub(super) body: &'c [u8],
+    pub(in crate::commands) retry_after: Option<Duration>,
+    pub(in crate::commands) body: &'c [u8],
 }
 
 impl Answer<'_> {
-    pub(super) fn is_success(&self) -> bool {
+    pub(in crate::commands) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
     /// Whether the server has too much to do now.
-    pub(super) fn is_overload(&self) -> bool {
+    pub(in crate::commands) fn is_overload(&self) -> bool {
         is_overload(self.status)
     }
 
     /// The beginning of the answer, for people.
-    pub(super) fn excerpt(&self) -> String {
+    pub(in crate::commands) fn excerpt(&self) -> String {
         let text = String::from_utf8_lossy(self.body);
         format!("{} {}", self.status, text.chars().take(300).collect::<String>())
     }
 }
 
 /// Whether `status` says that the server has too much to do now.
-pub(super) const fn is_overload(status: u16) -> bool {
+pub(in crate::commands) const fn is_overload(status: u16) -> bool {
     status == 429 || status == 503
 }
 
@@ -91,7 +91,7 @@ struct Head {
 }
 
 /// A connection, opened when it is first needed and again after it broke.
-pub(super) struct Connection {
+pub(in crate::commands) struct Connection {
     authority: String,
     stream: Option<TcpStream>,
     /// Bytes as they came.
@@ -101,13 +101,13 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(target: &Target) -> Self {
+    pub(in crate::commands) fn new(target: &Target) -> Self {
         let authority = target.authority.clone();
         Self { authority, stream: None, raw: Vec::new(), joined: Vec::new() }
     }
 
     /// Sends one request and reads its answer. After an error the outcome is not known.
-    pub(super) async fn send(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
+    pub(in crate::commands) async fn send(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => open(&self.authority).await?,
@@ -175,7 +175,7 @@ fn malformed(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the answer is not HTTP/1.1: {what}"))
 }
 
-pub(super) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+pub(in crate::commands) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
 }
 

@@ -1,4 +1,4 @@
-//! For people: a page that says where they are, and the description with its viewer.
+//! For people: the description of the interface, with its viewer.
 
 use std::sync::{Arc, OnceLock};
 
@@ -21,19 +21,11 @@ const PAGE_POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'";
 
 const DOCUMENT_PATH: &str = "/api/v1/openapi.json";
-const WELCOME: &str = include_str!("../../pages/welcome.html");
-const WELCOME_STYLE: &str = include_str!("../../pages/welcome.css");
 
 /// Ways in.
 pub(super) fn routes() -> Vec<Route> {
     let page = |id, summary, text| operation(Tag::Pages, id, summary, text);
     vec![
-        get("/", welcome, page("getWelcome", "Say what this is", "").shows("text/html", "A page.")),
-        get(
-            "/welcome.css",
-            welcome_style,
-            page("getWelcomeStyle", "The style of that page", "").shows("text/css", "A style."),
-        ),
         get(
             DOCUMENT_PATH,
             document,
@@ -68,14 +60,6 @@ fn page(content: impl Into<Body>, media_type: &str, policy: &'static str) -> Res
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     response
-}
-
-async fn welcome() -> Response {
-    page(WELCOME, "text/html; charset=utf-8", PAGE_POLICY)
-}
-
-async fn welcome_style() -> Response {
-    page(WELCOME_STYLE, "text/css; charset=utf-8", PAGE_POLICY)
 }
 
 /// The document as text, made once: it depends on nothing but the code.

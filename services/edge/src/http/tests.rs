@@ -43,7 +43,18 @@ fn hooks(is_ready: bool) -> Hooks {
 }
 
 fn edge(settings: Settings) -> Router {
-    crate::router(absent(), settings, hooks(true))
+    crate::router(absent(), settings, hooks(true), live())
+}
+
+/// Live push that hears nothing.
+fn live() -> crate::Live {
+    let nothing: crate::ReadLog = Arc::new(|_| async { Ok(Vec::new()) }.boxed());
+    crate::Live::new(
+        crate::LiveSettings::default(),
+        nothing,
+        Arc::new(contracts::clock::SystemClock),
+        telemetry::Tasks::default(),
+    )
 }
 
 struct Answered {
@@ -69,7 +80,13 @@ impl Answered {
 
 async fn send(router: Router, request: Request<Body>) -> Answered {
     let response: Response<Body> = router.oneshot(request).await.unwrap();
-    let (parts, body) = response.into_parts();
+    let (parts, mut body) = response.into_parts();
+    if parts.headers.get(CONTENT_TYPE).is_some_and(|found| found == "text/event-stream") {
+        // A stream goes on: its first piece is enough to see that it is there.
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        let (status, headers) = (parts.status.as_u16(), parts.headers);
+        return Answered { status, headers, body: first.to_vec() };
+    }
     let body = body.collect().await.unwrap().to_bytes().to_vec();
     Answered { status: parts.status.as_u16(), headers: parts.headers, body }
 }
@@ -217,8 +234,12 @@ async fn a_full_house_lets_in_nobody_but_probes() {
 async fn probes_say_what_the_hooks_say() {
     for is_ready in [true, false] {
         let ready = Arc::new(AtomicBool::new(is_ready));
-        let router =
-            crate::router(absent(), Settings::default(), hooks(ready.load(Ordering::SeqCst)));
+        let router = crate::router(
+            absent(),
+            Settings::default(),
+            hooks(ready.load(Ordering::SeqCst)),
+            live(),
+        );
         let expected = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let answered = send(router.clone(), request("GET", "/readyz", &[], "")).await;
         assert_eq!(answered.status, expected.as_u16());
@@ -240,7 +261,7 @@ async fn probes_say_what_the_hooks_say() {
 async fn a_panic_ends_one_request_and_is_told_as_a_problem() {
     let mut hooks = hooks(true);
     hooks.metrics = Arc::new(|| panic!("a metric is broken"));
-    let router = crate::router(absent(), Settings::default(), hooks);
+    let router = crate::router(absent(), Settings::default(), hooks, live());
     let answered = send(router.clone(), request("GET", "/metrics", &[], "")).await;
     assert_eq!((answered.status, answered.slug().as_str()), (500, "internal-error"));
     assert_eq!(send(router, request("GET", "/livez", &[], "")).await.status, 200);
@@ -288,8 +309,8 @@ async fn an_upload_over_the_limit_keeps_what_came_before() {
 #[tokio::test]
 async fn the_pages_need_nothing_from_elsewhere() {
     for (path, media_type) in [
-        ("/", "text/html; charset=utf-8"),
-        ("/welcome.css", "text/css; charset=utf-8"),
+        ("/ui/", "text/html; charset=utf-8"),
+        ("/ui/welcome.css", "text/css; charset=utf-8"),
         ("/docs/", "text/html"),
         ("/docs/swagger-ui.css", "text/css"),
         ("/docs/swagger-ui-bundle.js", "text/javascript"),
@@ -305,7 +326,9 @@ async fn the_pages_need_nothing_from_elsewhere() {
     }
     let initializer = ask("GET", "/docs/swagger-initializer.js", &[], "").await;
     assert!(String::from_utf8_lossy(&initializer.body).contains("/api/v1/openapi.json"));
-    assert_eq!(ask("GET", "/docs", &[], "").await.headers["location"], "/docs/");
+    for (path, goal) in [("/docs", "/docs/"), ("/", "/ui/"), ("/ui", "/ui/")] {
+        assert_eq!(ask("GET", path, &[], "").await.headers["location"], goal);
+    }
     assert_eq!(ask("GET", "/docs/none.js", &[], "").await.slug(), "not-found");
 }
 
@@ -339,8 +362,8 @@ async fn every_route_is_described_and_everything_described_is_a_route() {
         });
         let path: String = path.collect();
         let answered = ask(&method, &path, &[("if-match", "*"), JSON], "").await;
-        let is_routed =
-            answered.status != 405 && (answered.status != 404 || path.starts_with("/docs/"));
+        let is_file = path.starts_with("/docs/") || path.starts_with("/ui/");
+        let is_routed = answered.status != 405 && (answered.status != 404 || is_file);
         assert!(is_routed, "{method} {path}: {}", answered.status);
     }
 }
@@ -416,4 +439,21 @@ fn no_two_types_share_the_name_of_a_schema() {
             assert!(first == schema, "two types are called {name} in the description");
         }
     }
+}
+
+/// `docs/openapi.json` is what other tools read, the client of the browser interface among them.
+///
+/// `MILLRACE_RECORD_DOCS=1 cargo test -p edge` writes it anew.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "how a person asks a test to record")]
+fn the_recorded_description_is_current() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
+    let current = format!("{}\n", document().to_pretty_json().unwrap());
+    if std::env::var("MILLRACE_RECORD_DOCS").is_ok() {
+        std::fs::write(&path, &current).unwrap();
+    }
+    let recorded = std::fs::read_to_string(&path).unwrap_or_default();
+    let how =
+        "write it anew with MILLRACE_RECORD_DOCS=1 cargo test -p edge, then cargo xtask schema";
+    assert!(recorded == current, "docs/openapi.json is not current: {how}");
 }

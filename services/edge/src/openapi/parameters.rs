@@ -57,6 +57,7 @@ pub(super) fn in_path(name: &str) -> Parameter {
 pub(super) fn in_query(param: &Param) -> Parameter {
     let schema: RefOr<Schema> = match param.kind {
         Kind::Text => string().into(),
+        Kind::Texts => ArrayBuilder::new().items(string().build()).into(),
         Kind::Flag => ObjectBuilder::new().schema_type(Type::Boolean).into(),
         Kind::Time => {
             string().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into()
@@ -76,6 +77,7 @@ pub(super) fn in_query(param: &Param) -> Parameter {
     match param.kind {
         // Repeated or with commas: both are read, this names the shorter.
         Kind::Words(_) => built.style(Some(ParameterStyle::Form)).explode(Some(false)).build(),
+        Kind::Texts => built.style(Some(ParameterStyle::Form)).explode(Some(true)).build(),
         Kind::Text | Kind::Flag | Kind::Time | Kind::Limit | Kind::Word(_) => built.build(),
     }
 }

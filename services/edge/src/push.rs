@@ -1,0 +1,202 @@
+//! Live push: committed events, heard as any other consumer hears them, become what screens show.
+//!
+//! [`Feed`] takes events in, on whatever thread commits them, and does next to nothing. Once per
+//! tick one thread takes them out, [`project`]s them, and publishes to the hub; it also counts for
+//! the [`overview`]. What a client missed while it was away comes back from the log.
+
+pub(crate) mod overview;
+pub(crate) mod project;
+mod recall;
+mod snapshots;
+mod talk;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use contracts::{Clock, Event, EventKind, Position, Timestamp, Topic};
+use futures::future::BoxFuture;
+use live::hub::{Channel, Hub, Nature, Options};
+use serde::{Deserialize, Serialize};
+use telemetry::Tasks;
+use tokio::sync::Semaphore;
+
+use overview::Overview;
+use snapshots::Snapshots;
+pub(crate) use talk::{PATH, session_name};
+
+/// Orders, told by what changed.
+pub(crate) const ORDERS: Channel = Channel(0);
+/// Levels of stock, told whole.
+pub(crate) const STOCK: Channel = Channel(1);
+/// Levels that an order moved, in the shape of seed 000.
+pub(crate) const SEED: Channel = Channel(2);
+const CHANNELS: &[Nature] = &[Nature::Partial, Nature::Whole, Nature::Whole];
+
+/// Events that may wait for the next tick: four ticks at 60,000 a second. More than these are
+/// not told, and who listens is told to load anew.
+const EVENTS_MAX: usize = 65_536;
+
+/// What an operator may set about live push.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LiveSettings {
+    /// How long changes of one thing are gathered before they are told as one, in milliseconds.
+    pub tick_ms: u64,
+    /// Silence after which a client is sent a sign of life, in seconds.
+    pub heartbeat_s: u64,
+    /// Clients that may listen at once.
+    pub clients_max: usize,
+    /// Megabytes of events that are kept for clients that are behind or come back.
+    pub ring_mb_max: usize,
+    /// After a stop clients come back within this many milliseconds, spread evenly.
+    pub return_within_ms: u64,
+    /// Where pages in frames find a client of SockJS, for clients of other origins whose browsers need
+    /// the iframe transports. Empty: these are not offered.
+    pub sockjs_client_url: String,
+    /// Origins, besides our own, whose pages may open a WebSocket or a SockJS session:
+    /// `https://shop.example`, or `*` for all.
+    pub origins: Vec<String>,
+}
+
+impl Default for LiveSettings {
+    fn default() -> Self {
+        Self {
+            tick_ms: 250,
+            heartbeat_s: 15,
+            clients_max: 20_000,
+            ring_mb_max: 32,
+            return_within_ms: 5_000,
+            sockjs_client_url: String::new(),
+            origins: Vec::new(),
+        }
+    }
+}
+
+impl LiveSettings {
+    /// Silence after which a client is sent a sign of life.
+    pub(crate) fn heartbeat(&self) -> Duration {
+        Duration::from_secs(self.heartbeat_s.max(1))
+    }
+
+    fn options(&self) -> Options {
+        /// For how long the ring waits for clients that are just loading the page again.
+        const LINGER: Duration = Duration::from_mins(1);
+        Options {
+            channels: CHANNELS,
+            tick: Duration::from_millis(self.tick_ms.max(10)),
+            ring_bytes_max: self.ring_mb_max.saturating_mul(1_024 * 1_024),
+            clients_max: self.clients_max,
+            linger: LINGER,
+            return_within: Duration::from_millis(self.return_within_ms),
+        }
+    }
+}
+
+/// Reads the log: events from a position on, not more than fit a look; empty at its end.
+pub type ReadLog =
+    Arc<dyn Fn(Position) -> BoxFuture<'static, Result<Vec<Arc<Event>>, String>> + Send + Sync>;
+
+/// Committed events that the next tick will tell.
+#[derive(Debug, Default)]
+struct Inbox {
+    events: Vec<Arc<Event>>,
+    /// Where the first and the last of them stand, those that nobody is told of included.
+    span: Option<(Position, Position)>,
+    overflowed: bool,
+}
+
+/// Where events come in.
+#[derive(Debug, Clone, Default)]
+pub struct Feed(Arc<Mutex<Inbox>>);
+
+impl Feed {
+    /// Hears what was committed, in the sequence of the log. It is quick: it may be called on the
+    /// thread that commits.
+    pub fn committed(&self, events: &[Arc<Event>]) {
+        let (Some(first), Some(last)) = (events.first(), events.last()) else { return };
+        let (first, last) = (first.id.position(), last.id.position());
+        let mut inbox = self.inbox();
+        inbox.span = Some((inbox.span.map_or(first, |(from, _)| from), last));
+        if inbox.events.len() >= EVENTS_MAX {
+            inbox.overflowed = true;
+            return;
+        }
+        let told = events.iter().filter(|event| is_told(event.data.kind()));
+        inbox.events.extend(told.map(Arc::clone));
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        // What is inside is taken as a whole and replaced by nothing: it cannot be half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Inbox {
+        std::mem::take(&mut *self.inbox())
+    }
+}
+
+/// Whether an event can change what a screen shows.
+fn is_told(kind: EventKind) -> bool {
+    matches!(kind.topic(), Topic::Order | Topic::Payment | Topic::Stock)
+}
+
+/// Live push of one edge.
+#[derive(Clone)]
+pub struct Live {
+    pub(crate) hub: Hub,
+    pub(crate) settings: LiveSettings,
+    pub(crate) overview: Arc<Overview>,
+    pub(crate) snapshots: Arc<Snapshots>,
+    feed: Feed,
+    read_log: ReadLog,
+    clock: Arc<dyn Clock>,
+    tasks: Tasks,
+    /// One look into the log at a time: the next client finds what it brought back.
+    recalls: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    /// Live push that hears nothing yet: give [`Self::feed`] what is committed.
+    pub fn new(
+        settings: LiveSettings,
+        read_log: ReadLog,
+        clock: Arc<dyn Clock>,
+        tasks: Tasks,
+    ) -> Self {
+        let hub = Hub::new(settings.options());
+        Self {
+            hub,
+            settings,
+            overview: Arc::default(),
+            snapshots: Arc::default(),
+            feed: Feed::default(),
+            read_log,
+            clock,
+            tasks,
+            recalls: Arc::new(Semaphore::new(1)),
+        }
+    }
+
+    /// Where events come in.
+    pub fn feed(&self) -> Feed {
+        self.feed.clone()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The hub, for its metrics.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+}

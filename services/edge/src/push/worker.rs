@@ -1,0 +1,104 @@
+//! The thread that turns ticks into bytes. A thread of its own: at full load a tick is some
+//! milliseconds of work, for which no request shall wait.
+
+use std::time::{Duration, Instant};
+
+use contracts_grpc::v1;
+use futures::StreamExt as _;
+use tokio::runtime::Handle;
+
+use super::project::{Kept, Projection, whole_order};
+use super::{Inbox, Live};
+use crate::Services;
+
+/// Orders that are looked up in one tick because an event does not say where they stand now.
+const LOOKUPS_MAX: usize = 256;
+/// Lookups at the same time.
+const LOOKUPS_AT_ONCE: usize = 8;
+/// How long the lookups of a tick may take together; who is not found by then is told in part.
+const LOOKUPS_SPAN: Duration = Duration::from_millis(500);
+
+#[expect(clippy::disallowed_methods, reason = "paces a thread, decides nothing")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+impl Live {
+    /// Starts the thread; it ends after [`live::hub::Hub::stop`]. Call it inside the runtime.
+    pub fn run(&self, services: &Services) -> std::io::Result<()> {
+        let (live, services, runtime) = (self.clone(), services.clone(), Handle::current());
+        let thread = std::thread::Builder::new().name("live".into());
+        thread.spawn(move || Worker { live, services, runtime, kept: Kept::default() }.run())?;
+        Ok(())
+    }
+}
+
+struct Worker {
+    live: Live,
+    services: Services,
+    runtime: Handle,
+    kept: Kept,
+}
+
+impl Worker {
+    fn run(mut self) {
+        let tick = self.live.hub.tick();
+        self.runtime.block_on(self.live.overview.load_alerts(&self.services));
+        let mut due = now() + tick;
+        while !self.live.hub.is_stopping() {
+            std::thread::sleep(due.saturating_duration_since(now()));
+            due = (due + tick).max(now());
+            self.tick();
+        }
+    }
+
+    fn tick(&mut self) {
+        // In this sequence: who begins to listen after the question is told to load anew.
+        let is_wanted = self.live.hub.is_wanted();
+        let Inbox { events, span, overflowed } = self.live.feed.take();
+        let Some((from, to)) = span else { return };
+        for event in &events {
+            self.live.overview.note(event);
+        }
+        if !is_wanted || overflowed {
+            self.kept.forget();
+            self.live.hub.skip(to);
+            return;
+        }
+        let mut projection = Projection::new();
+        for event in &events {
+            projection.take(event, &mut self.kept);
+        }
+        self.look_up(&mut projection);
+        match projection.told() {
+            Some(told) => self.live.hub.publish(told, from, to),
+            None => self.live.hub.skip(to),
+        }
+    }
+
+    /// Asks for the orders of which an event says that something changed, but not to what.
+    fn look_up(&self, projection: &mut Projection) {
+        let asked = projection.unclear(LOOKUPS_MAX);
+        if asked.is_empty() {
+            return;
+        }
+        let orders = &self.services.orders;
+        let look = |order_id: String| {
+            let mut orders = orders.clone();
+            async move {
+                let question = v1::GetOrderRequest { order_id, wait_ms: 0 };
+                orders.get_order(question).await.ok()?.into_inner().order
+            }
+        };
+        let found = futures::stream::iter(asked).map(look).buffer_unordered(LOOKUPS_AT_ONCE);
+        let found = found.filter_map(std::future::ready).collect::<Vec<_>>();
+        let found = self.runtime.block_on(async {
+            tokio::time::timeout(LOOKUPS_SPAN, found).await.unwrap_or_default()
+        });
+        for order in &found {
+            if let Some((id, json)) = whole_order(order) {
+                projection.settle(id, json);
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+
+import { expect, type Page, test as base } from '@playwright/test';
+
+import { Server } from './server';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** A server for each file of journeys, and pages that complain about errors nobody looked for. */
+export const test = base.extend<{ ui: Page }, { server: Server }>({
+  server: [
+    async ({}, use) => {
+      const server = await Server.start();
+      await use(server);
+      await server.end();
+    },
+    { scope: 'worker' },
+  ],
+  ui: async ({ page }, use) => {
+    const faults = listen(page);
+    await use(page);
+    expect(faults).toEqual([]);
+  },
+});
+
+export { expect };
+
+/** What goes wrong on a page beside what a test looks for: errors of scripts and of the policy. */
+export function listen(page: Page): string[] {
+  const faults: string[] = [];
+  page.on('pageerror', (error) => faults.push(error.message));
+  page.on('console', (message) => {
+    if (message.type() !== 'error') return;
+    // The browser itself tells of every answer from 400 up and of every lost connection.
+    if (/Failed to load resource|WebSocket connection|ERR_/.test(message.text())) return;
+    faults.push(message.text());
+  });
+  return faults;
+}
+
+/** Waits until the page follows the server. */
+export async function live(page: Page): Promise<void> {
+  await expect(page.locator('.side .connection.live')).toBeVisible();
+}
+
+interface Violation {
+  id: string;
+  help: string;
+  nodes: { html: string; target: string[]; failureSummary: string }[];
+}
+
+/** What axe finds against WCAG 2.2 AA and its best practices, in few words. */
+export async function violations(page: Page): Promise<string[]> {
+  // The protocol's own evaluation: the policy of the page allows no script of ours.
+  await page.evaluate(axe);
+  const found = await page.evaluate(async () => {
+    const { axe } = globalThis as unknown as {
+      axe: { run: (options: object) => Promise<{ violations: Violation[] }> };
+    };
+    const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+    return (await axe.run({ runOnly: tags })).violations;
+  });
+  return found.flatMap(({ id, help, nodes }) =>
+    nodes.map((node) => `${id}: ${help}: ${node.html.slice(0, 160)} ${node.failureSummary}`),
+  );
+}
