@@ -3,6 +3,7 @@
 //! - `cargo xtask tidy`: the rules no compiler knows ([`tidy`]), as `file:line` and a cure.
 //! - `cargo xtask ci`: every gate in order ([`gates`]); stops at the first that refuses.
 //! - `cargo xtask fix`: apply lint fixes and format.
+//! - `cargo xtask parts kafka`: copy a part that tests need and cargo cannot build ([`maven`]).
 //! - `cargo xtask test`: run all tests and print one line of totals ([`totals`]).
 //!
 //! The rules are pure functions over the text of the repository, each tested with a planted fault.
@@ -12,6 +13,7 @@
 
 mod environment;
 mod gates;
+mod maven;
 mod repository;
 mod rust_source;
 mod tidy;
@@ -25,6 +27,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   tidy            check the house rules (STYLE.md)
   ci              run every gate: format, words, tidy, lints, docs, dependencies
   fix             apply lint fixes and format
+  parts kafka     copy Apache Kafka from Maven Central into the cache and print where it is
   test [ARGS]     run all tests (ARGS go to `cargo test`) and print the totals";
 
 fn main() -> ExitCode {
@@ -44,6 +47,10 @@ fn run(arguments: &[String]) -> Result<()> {
         Some((command, [])) if command == "tidy" => tidy::run(&root),
         Some((command, [])) if command == "ci" => gates::ci(&root),
         Some((command, [])) if command == "fix" => gates::fix(&root),
+        Some((command, [part])) if command == "parts" && part == "kafka" => {
+            println!("{}", maven::kafka()?.display());
+            Ok(())
+        }
         Some((command, rest)) if command == "test" => totals::run(&root, rest),
         Some((command, _)) => bail!("unknown command `{command}`\n{USAGE}"),
         None => bail!("no command given\n{USAGE}"),
