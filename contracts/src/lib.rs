@@ -7,6 +7,7 @@
 //! `sequence` ([`topics`], [`envelope`]).
 
 pub mod clock;
+pub mod cloudevents;
 pub mod envelope;
 pub mod events;
 pub mod ids;
