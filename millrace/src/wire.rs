@@ -9,8 +9,7 @@ use anyhow::Context;
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
-use bus::Subscription;
-use bus::embedded::{self, ConsumerStats};
+use bus::{ConsumerStats, Subscription, embedded};
 use contracts::clock::SystemClock;
 use contracts_grpc::v1::catalog_client::CatalogClient;
 use contracts_grpc::v1::customers_client::CustomersClient;
@@ -63,6 +62,7 @@ pub(crate) fn open_store(folder: &Path) -> anyhow::Result<Store> {
         folder: folder.to_owned(),
         schemas: SCHEMAS.to_vec(),
         clock: Arc::new(SystemClock),
+        stream: 0,
     };
     Store::open(options).with_context(|| format!("cannot open the store in {}", folder.display()))
 }
