@@ -173,6 +173,8 @@ impl Consumer {
 
     fn run(mut self, client: &Client) {
         let stopping = self.stopping.clone();
+        // Whoever audits the store learns at once what this consumer is to read.
+        self.kafka.context().introduce(client.topics.partitions);
         let ready = self.worker.runtime.block_on(async {
             tokio::select! {
                 () = client.ready() => true,

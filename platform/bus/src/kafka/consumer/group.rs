@@ -61,6 +61,15 @@ impl Group {
         locked(&self.places)
     }
 
+    /// Makes a row for every partition that the consumer never had.
+    pub(super) fn introduce(&self, partitions: u16) {
+        for topic in 0..self.topics.len() {
+            for partition in 0..i32::from(partitions) {
+                self.load((topic, partition));
+            }
+        }
+    }
+
     /// Whether partitions have come since this was asked last.
     pub(super) fn take_changed(&self) -> bool {
         self.changed.swap(false, Ordering::Relaxed)
