@@ -32,7 +32,7 @@ enum Command {
     /// Print the configuration in force, without secrets.
     Config(ConfigArgs),
     /// Bring the database up to date and stop.
-    Migrate(ConfigArgs),
+    Migrate(MigrateArgs),
     /// Print the OpenAPI document of the HTTP interface.
     Openapi,
 }
@@ -51,6 +51,15 @@ pub(crate) struct UpArgs {
 }
 
 /// Where the configuration comes from, and what overrides it.
+#[derive(Args)]
+pub(crate) struct MigrateArgs {
+    /// The services whose tables are in the store. Default: all.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) services: Vec<String>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
 #[derive(Args, Default)]
 pub(crate) struct ConfigArgs {
     /// The configuration file. Default: millrace.toml, if it is there.
@@ -105,7 +114,9 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::Audit(args) => return runtime()?.block_on(audit::run(args)),
         Command::Load(args) => return load::run(args),
         Command::Config(args) => println!("{}", args.read()?.to_toml()?),
-        Command::Migrate(args) => println!("{}", up::migrate(&args.read()?)?),
+        Command::Migrate(args) => {
+            println!("{}", up::migrate(&args.config.read()?, &args.services)?);
+        }
         Command::Openapi => println!("{}", edge::openapi().to_pretty_json()?),
     }
     Ok(0)

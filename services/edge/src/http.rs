@@ -15,6 +15,8 @@ mod products;
 mod seeds;
 mod stock;
 
+pub(crate) use health::probes;
+
 use std::sync::Arc;
 
 use axum::Router;
