@@ -15,6 +15,7 @@
 
 pub mod broker;
 pub mod client;
+mod process;
 pub mod program;
 mod random;
 mod server;
@@ -23,5 +24,5 @@ pub mod shop;
 pub use broker::Broker;
 pub use client::{Answer, Client, Lost};
 pub use random::Random;
-pub use server::{Options, Server};
+pub use server::{Options, Server, is_distributed};
 pub use shop::{Shop, line, lines, number, text, with_token};

@@ -42,7 +42,7 @@ fn read(world: &World, topic: &str, count: usize) -> Vec<Read> {
         .unwrap();
     consumer.subscribe(&[&format!("{}{topic}", world.settings.topic_prefix)]).unwrap();
     let mut found = Vec::new();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while found.len() < count {
         assert!(Instant::now() < deadline, "{topic}: only {found:?}");
         // Nothing is also what it gives when partitions came.
@@ -230,7 +230,7 @@ async fn members_that_come_and_go_lose_and_double_nothing() {
                 part(&one) > 0 && part(&two) > 0
             })
             .await;
-        assert!(member.tasks.stop(Duration::from_secs(60)).await);
+        assert!(member.tasks.stop(Duration::from_mins(1)).await);
     }
     world.listen().await;
     for key in &keys {

@@ -1,5 +1,5 @@
 //! The bus keeps its promises on every transport: the same cases on the embedded log and on Kafka.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 mod kafka;
 mod world;
