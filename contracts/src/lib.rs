@@ -8,6 +8,7 @@
 
 pub mod clock;
 pub mod cloudevents;
+pub mod compat;
 pub mod envelope;
 pub mod events;
 pub mod ids;
