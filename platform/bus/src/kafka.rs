@@ -16,12 +16,14 @@ pub mod positions;
 mod relay;
 mod settings;
 mod topics;
+mod writer;
 
 pub use client::Client;
 pub use consumer::{Outward, OutwardSubscription, consume, deliver};
 pub use relay::{Relay, RelayStats, replay};
 pub use settings::Settings;
 pub use topics::{DLT, Topics};
+pub use writer::{Outgoing, Pending, Writer};
 
 use store::Schema;
 

@@ -27,8 +27,9 @@ const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// A silent connection is asked whether it lives, and closed if it does not say so.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_MAX: Duration = Duration::from_secs(5);
-/// The deadline of a call. Whoever is in a hurry has a shorter one and hangs up.
-const CALL_MAX: Duration = Duration::from_secs(30);
+/// The deadline of a call: longer than the longest wait that a caller may ask for. Whoever is in a hurry
+/// hangs up before.
+const CALL_MAX: Duration = Duration::from_mins(1);
 /// How often a host's name is looked up again.
 const LOOK_UP_AGAIN: Duration = Duration::from_secs(10);
 /// How often a call is tried, and the pause before it is tried again; it doubles.
@@ -206,7 +207,7 @@ where
     for left in (0..TRIES_MAX).rev() {
         let again = Request::from_parts(parts.clone(), Body::new(Full::new(Bytes::clone(&body))));
         let failed = match inner.ready().await {
-            Ok(ready) => match ready.call(again).await {
+            Ok(open) => match open.call(again).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             },

@@ -2,7 +2,7 @@
 //!
 //! One thread per consumer, so that what a rebalance takes away is never in the middle of a batch:
 //! batches and rebalances take turns. A member that was paused and comes back late finds that the
-//! place it would move from has moved ([`MoveError::Taken`]), and its effect is undone with it.
+//! place it would move from has moved ([`super::positions`]), and its effect is undone with it.
 
 mod deadletters;
 mod group;
@@ -123,6 +123,9 @@ impl Consumer {
             .set("group.id", client.settings.group(name))
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
+            // A member that is gone without a word is missed after this.
+            .set("session.timeout.ms", "10000")
+            .set("heartbeat.interval.ms", "2000")
             // Only where our own place is no longer, or not yet, in the log.
             .set("auto.offset.reset", "earliest")
             .set("partition.assignment.strategy", "cooperative-sticky")
@@ -130,6 +133,10 @@ impl Consumer {
             .set("fetch.wait.max.ms", "500")
             // What is read ahead of the work is bounded.
             .set("queued.max.messages.kbytes", "16384");
+        let instance = &client.settings.instance;
+        if !instance.is_empty() {
+            config.set("group.instance.id", instance);
+        }
         let failed = |cause| KafkaError::client("cannot make a consumer", cause);
         let kafka: BaseConsumer<Group> = config.create_with_context(group).map_err(failed)?;
         let dead_letters = DeadLetters::open(client)?;
@@ -164,9 +171,15 @@ impl Consumer {
             let why = format!("cannot start the consumer {name}: {error}");
             KafkaError::Store(store::StoreError::Open(why))
         })?;
+        let stopping = tasks.stopping();
         tasks.spawn("kafka-consumer", async move {
             // It ends without a word; the end of the channel is the end of the thread.
             drop(end.await);
+            if !stopping.is_cancelled() {
+                // Events would pile up unseen. A start is safe at any moment, and reads them.
+                tracing::error!(consumer = name, "a consumer has ended by itself; stopping");
+                std::process::abort();
+            }
         });
         Ok(())
     }

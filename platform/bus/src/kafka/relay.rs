@@ -290,8 +290,7 @@ impl Lines {
             // nothing is given up while brokers are away.
             .set("enable.gapless.guarantee", "true")
             .set("message.timeout.ms", "0")
-            .set("linger.ms", "0")
-            .set("compression.type", "lz4");
+            .set("linger.ms", "0");
         let producer = config.create();
         let producer =
             producer.map_err(|cause| KafkaError::client("cannot make a producer", cause))?;

@@ -21,6 +21,9 @@ pub struct Settings {
     pub retention_hours: u32,
     /// Groups by consumer, where it is not the consumer's own name.
     pub groups: BTreeMap<String, String>,
+    /// A name of this process that stays the same when it is started again: its partitions then wait
+    /// for it. Two processes that run at the same time must not share one. Default: by the store.
+    pub instance: String,
     /// Further settings of the client, by librdkafka's names.
     pub properties: BTreeMap<String, String>,
 }
@@ -34,6 +37,7 @@ impl Default for Settings {
             replication: 1,
             retention_hours: 7 * 24,
             groups: BTreeMap::new(),
+            instance: String::new(),
             properties: BTreeMap::new(),
         }
     }

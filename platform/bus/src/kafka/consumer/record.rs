@@ -128,6 +128,7 @@ impl Broken {
 
 #[cfg(test)]
 mod tests {
+    use super::Turn::{Again, Early, Next};
     use super::*;
 
     const STREAM: u16 = 3;
@@ -158,9 +159,9 @@ mod tests {
     fn what_was_handled_is_passed_over() {
         let mut place = Place::default();
         let sent = [(1, None), (2, Some(1)), (5, Some(2))];
-        assert_eq!(turns(&mut place, &sent), [Turn::Next; 3]);
-        assert_eq!(turns(&mut place, &sent), [Turn::Again; 3]);
-        assert_eq!(turns(&mut place, &[(7, Some(5))]), [Turn::Next]);
+        assert_eq!(turns(&mut place, &sent), [Next; 3]);
+        assert_eq!(turns(&mut place, &sent), [Again; 3]);
+        assert_eq!(turns(&mut place, &[(7, Some(5))]), [Next]);
     }
 
     #[test]
@@ -178,7 +179,6 @@ mod tests {
             (5, Some(4)),
             (6, Some(5)),
         ];
-        use Turn::{Early, Next};
         assert_eq!(turns(&mut place, &mixed), [Next, Next, Early, Next, Early, Next, Next, Next]);
     }
 
@@ -186,22 +186,22 @@ mod tests {
     fn a_consumer_may_begin_in_the_middle() {
         let mut place = Place::default();
         let sent = [(40, Some(39)), (41, Some(40)), (43, Some(42))];
-        assert_eq!(turns(&mut place, &sent), [Turn::Next, Turn::Next, Turn::Early]);
+        assert_eq!(turns(&mut place, &sent), [Next, Next, Early]);
     }
 
     #[test]
     fn a_record_of_ours_that_cannot_be_read_does_not_stop_its_partition() {
         let mut place = Place::default();
-        assert_eq!(turns(&mut place, &[(1, None)]), [Turn::Next]);
+        assert_eq!(turns(&mut place, &[(1, None)]), [Next]);
         let unreadable = Record { origin: None, ..record(1, 2, Some(1)) };
-        assert_eq!(unreadable.enter(&mut place), Turn::Next);
+        assert_eq!(unreadable.enter(&mut place), Next);
         assert!(place.forgets);
-        assert_eq!(turns(&mut place, &[(3, Some(2))]), [Turn::Next]);
+        assert_eq!(turns(&mut place, &[(3, Some(2))]), [Next]);
         // Somebody else's says nothing of our log.
         let mut other = Place::default();
-        assert_eq!(turns(&mut other, &[(1, None)]), [Turn::Next]);
+        assert_eq!(turns(&mut other, &[(1, None)]), [Next]);
         let foreign = Record { origin: None, ..record(1, 2, None) };
-        assert_eq!(foreign.enter(&mut other), Turn::Next);
+        assert_eq!(foreign.enter(&mut other), Next);
         assert!(!other.forgets);
     }
 

@@ -188,8 +188,9 @@ impl Worker {
         match &self.work {
             Work::Inside(handler) => self.transact(handler, moves, events)?,
             Work::Outside(outward) => {
-                let acted = tokio::time::timeout(OUTWARD_MAX, outward.deliver(events));
-                let acted = self.block_on(acted)?;
+                let act =
+                    async { tokio::time::timeout(OUTWARD_MAX, outward.deliver(events)).await };
+                let acted = self.block_on(act)?;
                 acted.map_err(|late| Failed::Handler(HandlerError::new(late)))?.map_err(
                     |error| {
                         count(&self.stats.failures, 1);
