@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{audit, load, up};
+use crate::commands::{audit, load, replay, up};
 use crate::config::{self, Config, Overrides};
 
 /// The exit code of a command that could not do what it was asked.
@@ -29,6 +29,8 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Place orders against a running server and measure.
     Load(load::LoadArgs),
+    /// Publish a store's log once more, from its outbox.
+    Replay(replay::ReplayArgs),
     /// Print the configuration in force, without secrets.
     Config(ConfigArgs),
     /// Bring the database up to date and stop.
@@ -113,6 +115,7 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
         }
         Command::Audit(args) => return runtime()?.block_on(audit::run(args)),
         Command::Load(args) => return load::run(args),
+        Command::Replay(args) => println!("{}", runtime()?.block_on(replay::run(args))?),
         Command::Config(args) => println!("{}", args.read()?.to_toml()?),
         Command::Migrate(args) => {
             println!("{}", up::migrate(&args.config.read()?, &args.services)?);

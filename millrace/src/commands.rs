@@ -2,4 +2,5 @@
 
 pub(crate) mod audit;
 pub(crate) mod load;
+pub(crate) mod replay;
 pub(crate) mod up;

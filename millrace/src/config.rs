@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use contracts::compat::Profile;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -39,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) kafka: bus::kafka::Settings,
     /// Where services are that run in other processes.
     pub(crate) services: Addresses,
+    /// What is written for consumers that know only older systems.
+    pub(crate) compat: Compat,
     pub(crate) edge: edge::Settings,
     pub(crate) order: order::Settings,
     pub(crate) inventory: inventory::Settings,
@@ -85,6 +88,14 @@ pub(crate) enum BusKind {
     Embedded,
     /// Each process has a store of its own, and publishes its log.
     Kafka,
+}
+
+/// What is written for consumers that know only older systems.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Compat {
+    /// The systems whose topics are written as well: `"000"`, `"002"`, `"004"`.
+    pub(crate) profiles: Vec<Profile>,
 }
 
 /// Where services are that run in other processes.
@@ -141,6 +152,7 @@ impl Default for Config {
             bus: BusKind::Embedded,
             kafka: bus::kafka::Settings::default(),
             services: Addresses::default(),
+            compat: Compat::default(),
             edge: edge::Settings::default(),
             order: order::Settings::default(),
             inventory: inventory::Settings::default(),
@@ -193,15 +205,13 @@ pub(crate) struct Overrides {
 
 /// Reads the configuration from all its sources.
 pub(crate) fn read(overrides: &Overrides) -> anyhow::Result<Config> {
-    let brokers = std::env::var(BROKERS).ok().filter(|brokers| !brokers.is_empty());
+    let ours = |(key, value): (String, String)| Some((key.strip_prefix(PREFIX)?.to_owned(), value));
+    let brokers = std::env::vars().find(|(key, value)| key == BROKERS && !value.is_empty());
     // What is said to us alone comes later, and wins.
     let environment: Vec<_> = brokers
-        .map(|brokers| ("KAFKA__BOOTSTRAP_SERVERS".to_owned(), brokers))
+        .map(|(_, brokers)| ("KAFKA__BOOTSTRAP_SERVERS".to_owned(), brokers))
         .into_iter()
-        .chain(
-            std::env::vars()
-                .filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?.to_owned(), value))),
-        )
+        .chain(std::env::vars().filter_map(ours))
         .collect();
     let file = read_file(overrides.file.as_deref())?;
     let mut config = merge(file, &environment)?;
@@ -252,8 +262,12 @@ fn merge(mut file: Table, environment: &[(String, String)]) -> anyhow::Result<Co
             set(&mut file, key, value)?;
         }
     }
-    Config::deserialize(file)
-        .map_err(|error| anyhow::anyhow!("configuration: {}", one_line(&error.to_string())))
+    let config = Config::deserialize(file)
+        .map_err(|error| anyhow::anyhow!("configuration: {}", one_line(&error.to_string())))?;
+    if config.bus == BusKind::Embedded && !config.compat.profiles.is_empty() {
+        bail!("compat.profiles: mirrors are topics of Kafka; set bus = \"kafka\", or name none");
+    }
+    Ok(config)
 }
 
 /// What a TOML error says, on one line: its picture of the file is cut down to the key at fault.
@@ -335,6 +349,11 @@ mod tests {
             ("[log]\nformat = 'xml'", &[], "format"),
             ("", &[("LOG__FORMAT", "xml")], "xml"),
             ("", &[("BIN", "x")], "bin"),
+            ("bus = 'carrier pigeon'", &[], "bus"),
+            ("[kafka]\nservers = 'x'", &[], "servers"),
+            ("[services.tax]\nurl = 'http://x:1'", &[], "tax"),
+            ("bus = 'kafka'\n[compat]\nprofiles = ['003']", &[], "profiles"),
+            ("[compat]\nprofiles = ['004']", &[], "compat.profiles"),
         ] {
             let error = format!("{:#}", merged(file, environment).unwrap_err());
             assert!(error.contains(named), "{file}: {error}");

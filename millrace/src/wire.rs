@@ -6,6 +6,7 @@
 mod chosen;
 mod consumers;
 mod doors;
+mod mirrors;
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -105,9 +106,10 @@ async fn check_stream(store: &Store, chosen: &Chosen) -> anyhow::Result<()> {
 
 /// Opens the store and puts the chosen services on it.
 pub(crate) async fn assemble(config: &Config, chosen: &Chosen) -> anyhow::Result<House> {
-    let store = match chosen.has_tables() {
-        true => Some(open_store(&config.data, chosen, config.bus)?),
-        false => None,
+    let store = if chosen.has_tables() {
+        Some(open_store(&config.data, chosen, config.bus)?)
+    } else {
+        None
     };
     let mut building = Building {
         config,
@@ -117,6 +119,7 @@ pub(crate) async fn assemble(config: &Config, chosen: &Chosen) -> anyhow::Result
         subscriptions: Vec::new(),
         grpc: Router::new(),
         served: Vec::new(),
+        stream: chosen.stream(),
     };
     let mut consumers = Consumers::default();
     tell_of_process(&building.metrics);
@@ -129,7 +132,7 @@ pub(crate) async fn assemble(config: &Config, chosen: &Chosen) -> anyhow::Result
     let grpc = std::mem::take(&mut building.grpc);
     let grpc = with_health_and_reflection(grpc, &building.served).await?;
     let started = Arc::new(AtomicBool::new(false));
-    let Building { tasks, metrics, mut doors, .. } = building;
+    let Building { tasks, metrics, doors, .. } = building;
     let whole = chosen.is_all_tables().then(|| store.clone()).flatten();
     let hooks = hooks(whole, metrics, consumers, Arc::clone(&started));
     let (services, http) = if chosen.has("edge") {
@@ -160,6 +163,8 @@ struct Building<'c> {
     grpc: Router,
     /// The gRPC services of this process.
     served: Vec<&'static str>,
+    /// The number of this process's log.
+    stream: u16,
 }
 
 impl Building<'_> {
@@ -249,11 +254,23 @@ impl Building<'_> {
             }
             return Ok(consumers);
         }
-        let settings = self.config.kafka.clone();
-        let client = kafka::Client::connect(settings, Vec::new(), &self.tasks).await?;
+        let mut settings = self.config.kafka.clone();
+        if settings.instance.is_empty() {
+            // The store belongs to one process at a time, so its number names that process.
+            settings.instance = format!("store-{}", self.stream);
+        }
+        let mirrors = mirrors::topics(&self.config.compat.profiles, &settings);
+        let client = kafka::Client::connect(settings, mirrors, &self.tasks).await?;
         for subscription in subscriptions {
             let stats = kafka::consume(&client, store, &subscription, &self.tasks)?;
             consumers.add(subscription.consumer, stats, &self.metrics);
+        }
+        if self.doors.is_open("order") && !self.config.compat.profiles.is_empty() {
+            let orders = OrdersClient::new(self.doors.to("order", &self.tasks)?);
+            let profiles = self.config.compat.profiles.clone();
+            let mirror = mirrors::subscription(&client, profiles, orders)?;
+            let stats = kafka::deliver(&client, store, &mirror, &self.tasks)?;
+            consumers.add(mirror.consumer, stats, &self.metrics);
         }
         let now = SystemClock.now().as_micros();
         let owner = format!("{}-{now}", std::process::id());

@@ -24,8 +24,13 @@ impl<'c> Doors<'c> {
         self.open.insert(name, transport);
     }
 
+    /// Whether the service `name` is called in this process.
+    pub(super) fn is_open(&self, name: &str) -> bool {
+        self.open.contains_key(name)
+    }
+
     /// The way to the service `name`.
-    pub(super) fn to(&mut self, name: &'static str, tasks: &Tasks) -> anyhow::Result<Transport> {
+    pub(super) fn to(&self, name: &'static str, tasks: &Tasks) -> anyhow::Result<Transport> {
         if let Some(transport) = self.open.get(name) {
             return Ok(transport.clone());
         }
@@ -37,8 +42,6 @@ impl<'c> Doors<'c> {
             );
         }
         let transport = Transport::remote(url, tasks);
-        let transport = transport.with_context(|| format!("services.{name}.url"))?;
-        self.open.insert(name, transport.clone());
-        Ok(transport)
+        transport.with_context(|| format!("services.{name}.url"))
     }
 }
