@@ -11,6 +11,7 @@
 #![expect(clippy::print_stdout, reason = "a command-line tool answers on standard output")]
 #![expect(clippy::print_stderr, reason = "a command-line tool complains on standard error")]
 
+mod clients;
 mod environment;
 mod gates;
 mod maven;
@@ -28,6 +29,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   ci              run every gate: format, words, tidy, lints, docs, dependencies
   fix             apply lint fixes and format
   parts kafka     copy Apache Kafka from Maven Central into the cache and print where it is
+  parts kafka-clients  install the libraries of the tests' consumers in other languages there
   test [ARGS]     run all tests (ARGS go to `cargo test`) and print the totals";
 
 fn main() -> ExitCode {
@@ -49,6 +51,10 @@ fn run(arguments: &[String]) -> Result<()> {
         Some((command, [])) if command == "fix" => gates::fix(&root),
         Some((command, [part])) if command == "parts" && part == "kafka" => {
             println!("{}", maven::kafka()?.display());
+            Ok(())
+        }
+        Some((command, [part])) if command == "parts" && part == "kafka-clients" => {
+            println!("{}", clients::kafka(&root)?.display());
             Ok(())
         }
         Some((command, rest)) if command == "test" => totals::run(&root, rest),

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
-use crate::gates;
+use crate::{clients, gates, maven};
 
 /// Sums over every `test result:` line of every test program.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -41,6 +41,9 @@ fn number_before(text: &str, word: &str) -> u64 {
 
 /// Runs `cargo test` over the workspace, shows its output as it comes, and ends with the totals.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
+    // What the tests start beside cargo's own programs.
+    maven::kafka()?;
+    clients::kafka(root)?;
     let mut command = gates::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     command.args(arguments).current_dir(root).stdout(Stdio::piped());
     let mut child = command.spawn().context("cannot start cargo test")?;

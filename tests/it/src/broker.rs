@@ -1,10 +1,12 @@
 //! A real Kafka broker of this test's own: one node, `KRaft`, free ports, a temporary folder.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -16,6 +18,9 @@ use tokio::time::Instant;
 const JARS: &str = "MILLRACE_KAFKA_JARS";
 /// The folder below `parts` in the cache. `xtask/src/maven.rs` names it as well.
 const CACHED: &str = "kafka-4.1.1";
+/// Ports that tests take: Linux gives those from 32,768 on to connections.
+const PORT_MIN: u32 = 20_000;
+const PORTS: u32 = 12_000;
 /// Longer than a broker needs to start, also beside other work on the same machine.
 const START_MAX: Duration = Duration::from_mins(1);
 /// Between two looks at a condition.
@@ -39,32 +44,52 @@ pub struct Broker {
     is_shared: bool,
 }
 
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The folder of the cache with what tests need and cargo does not build.
+#[must_use]
+pub fn parts() -> PathBuf {
+    let home = variable("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let cache = variable("XDG_CACHE_HOME").map(PathBuf::from).or(home);
+    cache.unwrap_or_default().join("millrace/parts")
+}
+
 /// The jars, wherever they are.
 ///
 /// # Panics
 ///
 /// If there are none: a test of Kafka without Kafka has tested nothing.
 fn jars() -> PathBuf {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(given) = variable(JARS) {
         return given.into();
     }
-    let home = variable("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let cache = variable("XDG_CACHE_HOME").map(PathBuf::from).or(home);
-    let folder = cache.unwrap_or_default().join("millrace/parts").join(CACHED);
+    let folder = parts().join(CACHED);
     assert!(folder.is_dir(), "Kafka is missing: run `cargo xtask parts kafka`, or `make test`");
     folder
 }
 
-/// A port that is free now.
+/// A port that is free now, and stays so while nobody listens on it: below those that the system
+/// gives to connections, and another one at each call.
 ///
 /// # Panics
 ///
 /// If there is none.
 #[must_use]
 pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
-    listener.local_addr().expect("a listener has an address")
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    // Test programs that run at the same time begin far apart.
+    let first = std::process::id().wrapping_mul(97);
+    loop {
+        let call = CALLS.fetch_add(1, Ordering::Relaxed);
+        assert!(call < PORTS, "there is no free port");
+        let port = PORT_MIN + first.wrapping_add(call) % PORTS;
+        let address = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).unwrap_or(0)));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 fn java(folder: &Path) -> Vec<String> {

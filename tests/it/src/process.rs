@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::client::Client;
 
 /// Longer than any start may take, also beside other work on the same machine.
-pub(crate) const START_MAX: Duration = Duration::from_secs(60);
+pub(crate) const START_MAX: Duration = Duration::from_mins(1);
 
 /// Between two looks at a condition.
 pub(crate) const LOOK: Duration = Duration::from_millis(5);

@@ -45,6 +45,8 @@ pub fn is_distributed() -> bool {
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     demo: bool,
+    distributed: bool,
+    broker: Option<Arc<Broker>>,
     config: String,
 }
 
@@ -53,6 +55,20 @@ impl Options {
     #[must_use]
     pub fn demo() -> Self {
         Self { demo: true, ..Self::default() }
+    }
+
+    /// The same, as a process for each service with Kafka between them.
+    #[must_use]
+    pub fn distributed(mut self) -> Self {
+        self.distributed = true;
+        self
+    }
+
+    /// The same, with this broker between them instead of the one that tests share.
+    #[must_use]
+    pub fn on_broker(mut self, broker: Arc<Broker>) -> Self {
+        (self.distributed, self.broker) = (true, Some(broker));
+        self
     }
 
     /// The same, with this configuration file.
@@ -72,8 +88,8 @@ pub struct Server {
     parts: Vec<Part>,
     /// What all of them have in their environment.
     environment: Vec<(String, String)>,
-    /// Kept so that it is there as long as they are.
-    _broker: Option<Arc<Broker>>,
+    /// What carries their events, if they do not share a log.
+    broker: Option<Arc<Broker>>,
     http: Client,
     url: String,
     grpc: SocketAddr,
@@ -86,7 +102,15 @@ struct Part {
     service: Option<&'static str>,
     /// Where its gRPC is; port 0 takes a free one at each start.
     grpc: SocketAddr,
+    http: Client,
     process: Option<Process>,
+}
+
+impl Part {
+    fn new(service: Option<&'static str>, grpc: SocketAddr) -> Self {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+        Self { service, grpc, http: Client::new(nowhere), process: None }
+    }
 }
 
 impl Server {
@@ -110,24 +134,27 @@ impl Server {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (mut environment, mut broker) = (Vec::new(), None);
-        let parts = if is_distributed() {
-            let shared = tokio::task::spawn_blocking(Broker::shared).await;
-            let shared = shared.expect("the broker starts");
-            let part =
-                |service| Part { service: Some(service), grpc: free_address(), process: None };
+        let parts = if options.distributed || is_distributed() {
+            let shared = if let Some(broker) = options.broker.clone() {
+                broker
+            } else {
+                let shared = tokio::task::spawn_blocking(Broker::shared).await;
+                shared.expect("the broker starts")
+            };
+            let part = |service| Part::new(Some(service), free_address());
             let parts: Vec<_> = SERVICES.into_iter().map(part).collect();
             environment = distributed(&shared, &parts);
             broker = Some(shared);
             parts
         } else {
-            vec![Part { service: None, grpc: any, process: None }]
+            vec![Part::new(None, any)]
         };
         let mut server = Self {
             folder,
             options,
             parts,
             environment,
-            _broker: broker,
+            broker,
             http: Client::new(nowhere),
             url: String::new(),
             grpc: nowhere,
@@ -157,6 +184,7 @@ impl Server {
         for part in &mut self.parts {
             let process = part.process.as_mut().expect("it was started");
             let (http, grpc) = process.ready().await;
+            part.http = Client::new(http);
             if part.service.is_none_or(|service| service == "edge") {
                 (self.http, self.url) = (Client::new(http), format!("http://{http}"));
             }
@@ -201,7 +229,7 @@ impl Server {
 
     fn data_of(&self, service: Option<&str>) -> PathBuf {
         let data = self.folder.path().join("data");
-        service.map_or(data.clone(), |service| data.join(service))
+        service.map_or_else(|| data.clone(), |service| data.join(service))
     }
 
     /// The folder with its data.
@@ -226,6 +254,34 @@ impl Server {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The broker between the processes.
+    ///
+    /// # Panics
+    ///
+    /// If there is one process only.
+    #[must_use]
+    pub fn broker(&self) -> &Broker {
+        self.broker.as_ref().expect("services have processes of their own")
+    }
+
+    /// What the names of all topics begin with.
+    #[must_use]
+    pub fn topic_prefix(&self) -> &str {
+        let set = self.environment.iter().find(|(name, _)| name.ends_with("TOPIC_PREFIX"));
+        set.map_or("", |(_, prefix)| prefix)
+    }
+
+    /// A client of the HTTP port of the process that runs `service`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such service.
+    #[must_use]
+    pub fn http_of(&self, service: &str) -> &Client {
+        let runs = |part: &&Part| part.service.is_none_or(|name| name == service);
+        &self.parts.iter().find(runs).expect("a process runs the service").http
     }
 
     /// Where its gRPC port is: where orders are, if services have ports of their own.
@@ -294,6 +350,7 @@ impl Server {
         let command = self.command(&self.parts[place]);
         let mut process = Process::start(command, self.log_path(Some(service)));
         let (http, _) = process.ready().await;
+        self.parts[place].http = Client::new(http);
         if service == "edge" {
             (self.http, self.url) = (Client::new(http), format!("http://{http}"));
         }
@@ -318,9 +375,8 @@ impl Server {
                 if let Some(status) = process.ended() {
                     break status;
                 }
-                if begun.elapsed() > max {
-                    panic!("it is still running {max:?} after SIGTERM:\n{}", self.log());
-                }
+                let in_time = begun.elapsed() <= max;
+                assert!(in_time, "it is still running {max:?} after SIGTERM:\n{}", self.log());
                 sleep(LOOK).await;
             };
             self.parts[index].process = None;

@@ -81,9 +81,9 @@ async fn health_and_reflection_answer_for_every_service() {
     let names = ["Orders", "Inventory", "Catalog", "Customers", "Payments", "Notifications"];
     let names = names.map(|name| format!("millrace.v1.{name}"));
     // A process that runs one service answers for that.
-    let served = if is_distributed() { &names[..1] } else { &names[..] };
+    let asked_for = if is_distributed() { &names[..1] } else { &names[..] };
     let mut health = HealthClient::new(channel.clone());
-    for service in served.iter().map(String::as_str).chain([""]) {
+    for service in asked_for.iter().map(String::as_str).chain([""]) {
         let asked = HealthCheckRequest { service: service.to_owned() };
         let answer = health.check(asked).await.expect("health is served").into_inner();
         assert_eq!(answer.status(), ServingStatus::Serving, "{service}");
