@@ -95,6 +95,13 @@ macro_rules! events {
                 value.unwrap_or_default()
             }
 
+            /// The data as the outside sees it, as bytes, with the fields in the order of the struct.
+            pub fn to_json_bytes(&self) -> Vec<u8> {
+                let bytes = match self { $(Self::$variant(data) => serde_json::to_vec(data),)* };
+                // Plain structs with text keys: nothing in them can refuse.
+                bytes.unwrap_or_default()
+            }
+
             /// Reads the data of the event `name` from its JSON; `None` for a name not listed here.
             pub fn from_json(name: &str, json: &str) -> Option<Result<Self, serde_json::Error>> {
                 match name {

@@ -182,6 +182,14 @@ impl EventId {
         let index = u32::try_from(place & u64::from(Position::INDEX_MAX)).unwrap_or(0);
         Position { segment: place >> 20, index }
     }
+
+    /// The log that the event stands in: its producer's stream.
+    pub fn stream(&self) -> u16 {
+        let bits = self.0.as_u128();
+        let low = u16::try_from((bits >> 60) & 0b11).unwrap_or(0);
+        let high = u16::try_from((bits >> 64) & 0x0fff).unwrap_or(0);
+        (high << 2) | low
+    }
 }
 
 uuid_id!(EventId);
@@ -298,7 +306,8 @@ mod tests {
     fn an_event_id_carries_its_position() {
         let position = Position { segment: (1 << 40) - 1, index: Position::INDEX_MAX };
         let id = EventId::new(AT, 0x3fff, position);
-        assert_eq!(id.position(), position);
+        assert_eq!((id.position(), id.stream()), (position, 0x3fff));
+        assert_eq!(EventId::new(AT, 0x0805, position).stream(), 0x0805);
         assert_ne!(id, EventId::new(AT, 0x3ffe, position));
         assert_eq!(id.to_string().parse(), Ok(id));
     }

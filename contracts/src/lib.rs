@@ -7,6 +7,8 @@
 //! `sequence` ([`topics`], [`envelope`]).
 
 pub mod clock;
+pub mod cloudevents;
+pub mod compat;
 pub mod envelope;
 pub mod events;
 pub mod ids;

@@ -50,6 +50,18 @@ impl Topic {
         }
     }
 
+    /// The service that writes it.
+    pub const fn producer(self) -> &'static str {
+        match self {
+            Self::Order => "order",
+            Self::OrderCheck | Self::Customer => "customer",
+            Self::Reservation | Self::Stock => "inventory",
+            Self::Payment => "payment",
+            Self::Product => "catalog",
+            Self::Notification => "notification",
+        }
+    }
+
     /// What the key of a record is.
     pub const fn key(self) -> &'static str {
         match self {

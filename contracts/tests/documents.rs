@@ -47,7 +47,12 @@ fn problems() -> String {
 
 fn events() -> String {
     let mut page = "# Events\n\nCloudEvents 1.0. Each row has a recorded example in \
-        `contracts/golden`, as the outside sees it and as it is stored.\n\n\
+        `contracts/golden`, as the outside sees it and as it is stored, and in \
+        `contracts/golden/kafka` as a record of its topic.\n\n\
+        On Kafka the attributes are headers (`ce_id`, `ce_type` and so on), the value is the data's \
+        JSON, and the key is the aggregate's id. `millrace-previous` names the event before it of \
+        the same log in the same partition. Topics begin with `kafka.topic_prefix`; each has a \
+        `-dlt`, whose records say why in `millrace-cause`.\n\n\
         | topic | key | type | code at rest |\n| --- | --- | --- | --- |\n"
         .to_owned();
     for topic in Topic::ALL {

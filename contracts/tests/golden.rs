@@ -3,7 +3,7 @@
 //! A new event gets its file by `MILLRACE_RECORD_GOLDEN=1 cargo test -p contracts --test golden`;
 //! an existing file is never overwritten, so that what is published stays as it is.
 
-#![expect(clippy::unwrap_used, clippy::too_many_lines, reason = "a test, and examples")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::too_many_lines, reason = "a test, examples")]
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use std::str::FromStr;
 use contracts::events::{catalog, customer, inventory, notification, order, payment};
 use contracts::{
     CustomerId, Draft, Event, EventData, EventId, EventKind, Location, Money, OrderId, OrderNumber,
-    Position, Quantity, Sku, Timestamp, segment,
+    Position, Quantity, Sku, Timestamp, cloudevents, segment,
 };
 
 const AT: Timestamp = Timestamp::from_micros(1_795_268_168_349_911);
@@ -256,17 +256,27 @@ fn rendered(event: &Event) -> String {
     format!("{}\n", serde_json::to_string_pretty(&document).unwrap())
 }
 
-#[test]
+/// The record of a topic as people can read it: the key, the headers, the value.
+fn record(event: &Event) -> String {
+    let record = cloudevents::encode(event);
+    let mut text = format!("{}\n", record.key);
+    for (name, value) in &record.headers {
+        writeln!(text, "{name}: {value}").unwrap();
+    }
+    writeln!(text, "\n{}", String::from_utf8(record.value).unwrap()).unwrap();
+    text
+}
+
 #[expect(clippy::disallowed_methods, reason = "a switch of the test, not configuration")]
-fn every_event_is_as_it_was_recorded() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden");
+fn check(folder: &str, ending: &str, render: fn(&Event) -> String) {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder);
     let record = std::env::var("MILLRACE_RECORD_GOLDEN").is_ok();
     let examples = examples();
     assert_eq!(examples.len(), EventKind::ALL.len(), "an event has no example");
     for data in examples {
         let name = data.kind().name();
-        let path = folder.join(format!("{name}.json"));
-        let now = rendered(&event(data));
+        let path = folder.join(format!("{name}.{ending}"));
+        let now = render(&event(data));
         if record && !path.exists() {
             std::fs::write(&path, &now).unwrap();
         }
@@ -274,6 +284,29 @@ fn every_event_is_as_it_was_recorded() {
             panic!("{}: {error}; see the top of this file", path.display())
         });
         assert_eq!(now, recorded, "{name} has changed: a published event never does");
+    }
+}
+
+#[test]
+fn every_event_is_as_it_was_recorded() {
+    check("golden", "json", rendered);
+}
+
+#[test]
+fn every_record_of_a_topic_is_as_it_was_recorded() {
+    check("golden/kafka", "txt", record);
+}
+
+#[test]
+fn every_event_survives_its_record() {
+    for data in examples() {
+        let first = event(data);
+        let record = cloudevents::encode(&first);
+        let header = |name: &str| {
+            let found = record.headers.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| value.as_bytes())
+        };
+        assert_eq!(cloudevents::decode(header, &record.value), Ok(first));
     }
 }
 

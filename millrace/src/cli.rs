@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{audit, load, read, up};
+use crate::commands::{audit, load, read, replay, up};
 use crate::config::{self, Config, Overrides};
 
 /// The exit code of a command that could not do what it was asked.
@@ -31,10 +31,12 @@ enum Command {
     Load(load::LoadArgs),
     /// Follow a stream with many readers and measure how late they are.
     Read(read::ReadArgs),
+    /// Publish a store's log once more, from its outbox.
+    Replay(replay::ReplayArgs),
     /// Print the configuration in force, without secrets.
     Config(ConfigArgs),
     /// Bring the database up to date and stop.
-    Migrate(ConfigArgs),
+    Migrate(MigrateArgs),
     /// Print the OpenAPI document of the HTTP interface.
     Openapi,
 }
@@ -53,6 +55,15 @@ pub(crate) struct UpArgs {
 }
 
 /// Where the configuration comes from, and what overrides it.
+#[derive(Args)]
+pub(crate) struct MigrateArgs {
+    /// The services whose tables are in the store. Default: all.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) services: Vec<String>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
 #[derive(Args, Default)]
 pub(crate) struct ConfigArgs {
     /// The configuration file. Default: millrace.toml, if it is there.
@@ -107,8 +118,11 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::Audit(args) => return runtime()?.block_on(audit::run(args)),
         Command::Load(args) => return load::run(args),
         Command::Read(args) => return read::run(&args),
+        Command::Replay(args) => println!("{}", runtime()?.block_on(replay::run(args))?),
         Command::Config(args) => println!("{}", args.read()?.to_toml()?),
-        Command::Migrate(args) => println!("{}", up::migrate(&args.read()?)?),
+        Command::Migrate(args) => {
+            println!("{}", up::migrate(&args.config.read()?, &args.services)?);
+        }
         Command::Openapi => println!("{}", edge::openapi().to_pretty_json()?),
     }
     Ok(0)

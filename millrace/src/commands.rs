@@ -3,4 +3,5 @@
 pub(crate) mod audit;
 pub(crate) mod load;
 pub(crate) mod read;
+pub(crate) mod replay;
 pub(crate) mod up;

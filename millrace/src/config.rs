@@ -9,11 +9,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use contracts::compat::Profile;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 const DEFAULT_FILE: &str = "millrace.toml";
 const PREFIX: &str = "MILLRACE_";
+/// The variable by which other programs are told the brokers as well.
+const BROKERS: &str = "KAFKA_BOOTSTRAP_SERVERS";
 /// Parts of key names whose values are never printed.
 const SECRETS: [&str; 4] = ["password", "secret", "token_key", "url"];
 
@@ -31,6 +34,14 @@ pub(crate) struct Config {
     pub(crate) grpc: Listener,
     /// What is logged, and how.
     pub(crate) log: Log,
+    /// How events travel between services.
+    pub(crate) bus: BusKind,
+    /// The brokers, where events travel over Kafka.
+    pub(crate) kafka: bus::kafka::Settings,
+    /// Where services are that run in other processes.
+    pub(crate) services: Addresses,
+    /// What is written for consumers that know only older systems.
+    pub(crate) compat: Compat,
     pub(crate) edge: edge::Settings,
     pub(crate) order: order::Settings,
     pub(crate) inventory: inventory::Settings,
@@ -68,6 +79,61 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// How events travel between services.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BusKind {
+    /// All services share one store, whose log they read.
+    #[default]
+    Embedded,
+    /// Each process has a store of its own, and publishes its log.
+    Kafka,
+}
+
+/// What is written for consumers that know only older systems.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Compat {
+    /// The systems whose topics are written as well: `"000"`, `"002"`, `"004"`.
+    pub(crate) profiles: Vec<Profile>,
+}
+
+/// Where services are that run in other processes.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Addresses {
+    pub(crate) order: Address,
+    pub(crate) inventory: Address,
+    pub(crate) catalog: Address,
+    pub(crate) customer: Address,
+    pub(crate) payment: Address,
+    pub(crate) notification: Address,
+}
+
+/// Where a service is.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Address {
+    /// `http://HOST:PORT` of its gRPC, or several of those separated by commas.
+    pub(crate) url: String,
+}
+
+impl Addresses {
+    /// Where the service `name` is; empty if it is not said.
+    pub(crate) fn url(&self, name: &str) -> &str {
+        let address = match name {
+            "order" => &self.order,
+            "inventory" => &self.inventory,
+            "catalog" => &self.catalog,
+            "customer" => &self.customer,
+            "payment" => &self.payment,
+            "notification" => &self.notification,
+            _ => return "",
+        };
+        &address.url
+    }
+}
+
 impl Default for Log {
     fn default() -> Self {
         Self { filter: "info".to_owned(), format: LogFormat::Auto }
@@ -83,6 +149,10 @@ impl Default for Config {
             http: local(8090),
             grpc: local(9090),
             log: Log::default(),
+            bus: BusKind::Embedded,
+            kafka: bus::kafka::Settings::default(),
+            services: Addresses::default(),
+            compat: Compat::default(),
             edge: edge::Settings::default(),
             order: order::Settings::default(),
             inventory: inventory::Settings::default(),
@@ -106,6 +176,8 @@ impl Config {
 fn hide_secrets(table: &mut Table) {
     for (key, value) in table {
         match value {
+            // Where our own services are is no secret.
+            Value::Table(_) if key == "services" => {}
             Value::Table(inner) => hide_secrets(inner),
             Value::String(text) if SECRETS.iter().any(|word| key.contains(word)) => {
                 if !text.is_empty() {
@@ -133,8 +205,13 @@ pub(crate) struct Overrides {
 
 /// Reads the configuration from all its sources.
 pub(crate) fn read(overrides: &Overrides) -> anyhow::Result<Config> {
-    let environment: Vec<_> = std::env::vars()
-        .filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?.to_owned(), value)))
+    let ours = |(key, value): (String, String)| Some((key.strip_prefix(PREFIX)?.to_owned(), value));
+    let brokers = std::env::vars().find(|(key, value)| key == BROKERS && !value.is_empty());
+    // What is said to us alone comes later, and wins.
+    let environment: Vec<_> = brokers
+        .map(|(_, brokers)| ("KAFKA__BOOTSTRAP_SERVERS".to_owned(), brokers))
+        .into_iter()
+        .chain(std::env::vars().filter_map(ours))
         .collect();
     let file = read_file(overrides.file.as_deref())?;
     let mut config = merge(file, &environment)?;
@@ -185,8 +262,12 @@ fn merge(mut file: Table, environment: &[(String, String)]) -> anyhow::Result<Co
             set(&mut file, key, value)?;
         }
     }
-    Config::deserialize(file)
-        .map_err(|error| anyhow::anyhow!("configuration: {}", one_line(&error.to_string())))
+    let config = Config::deserialize(file)
+        .map_err(|error| anyhow::anyhow!("configuration: {}", one_line(&error.to_string())))?;
+    if config.bus == BusKind::Embedded && !config.compat.profiles.is_empty() {
+        bail!("compat.profiles: mirrors are topics of Kafka; set bus = \"kafka\", or name none");
+    }
+    Ok(config)
 }
 
 /// What a TOML error says, on one line: its picture of the file is cut down to the key at fault.
@@ -268,6 +349,11 @@ mod tests {
             ("[log]\nformat = 'xml'", &[], "format"),
             ("", &[("LOG__FORMAT", "xml")], "xml"),
             ("", &[("BIN", "x")], "bin"),
+            ("bus = 'carrier pigeon'", &[], "bus"),
+            ("[kafka]\nservers = 'x'", &[], "servers"),
+            ("[services.tax]\nurl = 'http://x:1'", &[], "tax"),
+            ("bus = 'kafka'\n[compat]\nprofiles = ['003']", &[], "profiles"),
+            ("[compat]\nprofiles = ['004']", &[], "compat.profiles"),
         ] {
             let error = format!("{:#}", merged(file, environment).unwrap_err());
             assert!(error.contains(named), "{file}: {error}");

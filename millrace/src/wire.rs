@@ -1,16 +1,25 @@
 //! The one place where services meet their adapters: which store, which bus, which transport.
+//!
+//! A process runs any of the services. Those that it runs are called in process, the others by their
+//! configured address; on the embedded bus all that have tables share one process and one store.
+
+mod chosen;
+mod consumers;
+mod doors;
+mod mirrors;
 
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
 use bus::Subscription;
-use bus::embedded::{self, ConsumerStats};
+use bus::kafka::{self, Relay};
+use contracts::Clock;
 use contracts::clock::SystemClock;
 use contracts_grpc::v1::catalog_client::CatalogClient;
 use contracts_grpc::v1::customers_client::CustomersClient;
@@ -18,16 +27,19 @@ use contracts_grpc::v1::inventory_client::InventoryClient;
 use contracts_grpc::v1::notifications_client::NotificationsClient;
 use contracts_grpc::v1::orders_client::OrdersClient;
 use contracts_grpc::v1::payments_client::PaymentsClient;
-use rpc::Transport;
-use store::{Schema, Stats, Store, StoreOptions};
+use store::{Schema, Stats, Store, StoreError, StoreOptions};
 use telemetry::{Metrics, Tasks};
 use tonic::server::NamedService;
 use tower::Service;
 
-use crate::commands::audit;
-use crate::config::Config;
+pub(crate) use chosen::Chosen;
+use consumers::Consumers;
+use doors::Doors;
 
-/// The services of one process, and the tables that each owns.
+use crate::commands::audit;
+use crate::config::{BusKind, Config};
+
+/// The services that have tables, and those tables.
 pub(crate) const SCHEMAS: [Schema; 6] = [
     catalog::SCHEMA,
     customer::SCHEMA,
@@ -37,19 +49,15 @@ pub(crate) const SCHEMAS: [Schema; 6] = [
     notification::SCHEMA,
 ];
 
-/// Every service that a process can run.
-pub(crate) const SERVICES: [&str; 7] =
-    ["edge", "order", "inventory", "catalog", "customer", "payment", "notification"];
-
 /// Everything that runs in this process.
 pub(crate) struct House {
-    /// The store that all services share.
-    pub(crate) store: Store,
+    /// The store of its services, if any of them has tables.
+    pub(crate) store: Option<Store>,
     /// The tasks to stop, the store apart.
     pub(crate) tasks: Tasks,
-    /// How the services are called from within.
-    pub(crate) services: edge::Services,
-    /// What the HTTP port serves: REST, and gRPC beside it.
+    /// How the services are called, if the edge is here.
+    pub(crate) services: Option<edge::Services>,
+    /// What the HTTP port serves: REST or only probes, and gRPC beside it.
     pub(crate) http: Router,
     /// What the gRPC port serves.
     pub(crate) grpc: Router,
@@ -57,89 +65,102 @@ pub(crate) struct House {
     pub(crate) started: Arc<AtomicBool>,
 }
 
-/// Opens the store in `folder`, with the tables of every service.
-pub(crate) fn open_store(folder: &Path) -> anyhow::Result<Store> {
+/// Opens the store in `folder`, with the tables of the chosen services.
+pub(crate) fn open_store(folder: &Path, chosen: &Chosen, bus: BusKind) -> anyhow::Result<Store> {
+    let mut schemas = chosen.schemas();
+    if bus == BusKind::Kafka {
+        schemas.push(kafka::SCHEMA);
+    }
     let options = StoreOptions {
         folder: folder.to_owned(),
-        schemas: SCHEMAS.to_vec(),
+        schemas,
         clock: Arc::new(SystemClock),
+        stream: chosen.stream(),
     };
     Store::open(options).with_context(|| format!("cannot open the store in {}", folder.display()))
 }
 
-/// Opens the store and puts every service on it.
-pub(crate) async fn assemble(config: &Config) -> anyhow::Result<House> {
-    let store = open_store(&config.data)?;
-    let tasks = Tasks::default();
-    let metrics = Metrics::default();
-    tell_of_store(&metrics, &store);
-
-    let catalog = Arc::new(catalog::Catalog::new(store.clone(), config.catalog.clone(), &metrics));
-    let catalog = catalog::Catalog::server(catalog);
-    let products = Transport::in_process(catalog.clone());
-    let customers =
-        Arc::new(customer::Customers::new(store.clone(), config.customer.clone(), &metrics));
-    let people = Transport::in_process(customer::Customers::server(Arc::clone(&customers)));
-    let inventory = inventory::Inventory::try_new(store.clone(), config.inventory.clone())?;
-    let payments =
-        Arc::new(payment::Payments::new(store.clone(), config.payment.clone(), &metrics));
-    let products_client = CatalogClient::new(products.clone());
-    let orders =
-        order::Orders::open(store.clone(), config.order.clone(), products_client, &metrics).await?;
-    let placed = Transport::in_process(order::server(Arc::clone(&orders)));
-    let notifications = Arc::new(notification::Notifications::try_new(
-        store.clone(),
-        &config.notification,
-        CustomersClient::new(people.clone()),
-        OrdersClient::new(placed.clone()),
-        &metrics,
-    )?);
-
-    let subscriptions = [
-        customers.subscriptions(),
-        inventory::subscriptions(&inventory),
-        order::subscriptions(&orders),
-        payments.subscriptions(),
-        notifications.subscriptions(),
-    ];
-    let mut consumers = Vec::new();
-    for subscription in subscriptions.into_iter().flatten() {
-        consumers.push(subscribe(&store, &metrics, subscription).await?);
+/// Refuses a store that other services have written: the ids of its events would not be its own.
+async fn check_stream(store: &Store, chosen: &Chosen) -> anyhow::Result<()> {
+    let last: Result<_, StoreError> = store
+        .read(|rx| {
+            Box::pin(async move {
+                let select = "SELECT segment, body FROM outbox ORDER BY segment DESC LIMIT 1";
+                let read = |row: &store::Row<'_>| Ok((row.count(0)?, row.blob(1)?.to_vec()));
+                Ok(rx.query(select, &[], read).await?.pop())
+            })
+        })
+        .await;
+    let Some((number, body)) = last? else { return Ok(()) };
+    let events = contracts::segment::decode(number, &body)?;
+    let foreign = events.iter().find(|event| event.id.stream() != chosen.stream());
+    match foreign {
+        None => Ok(()),
+        Some(_) => bail!(
+            "{} was written by other services than {chosen}: give each set of services a folder of \
+             its own (--data)",
+            store.path().display()
+        ),
     }
-    inventory::timers::run(Arc::clone(&inventory), &tasks);
-    payment::timers::run(&payments, &tasks);
-    order::timers::run(Arc::clone(&orders), &tasks);
-    notification::timers::run(&notifications, &tasks);
+}
 
-    let grpc = Router::new();
-    let grpc = mount(grpc, catalog);
-    let grpc = mount(grpc, customer::Customers::server(customers));
-    let grpc = mount(grpc, inventory::server(Arc::clone(&inventory)));
-    let grpc = mount(grpc, payment::Payments::server(Arc::clone(&payments)));
-    let grpc = mount(grpc, order::server(orders));
-    let grpc = mount(grpc, notification::Notifications::server(Arc::clone(&notifications)));
-    let grpc = with_health_and_reflection(grpc).await?;
-
-    let services = edge::Services {
-        orders: OrdersClient::new(placed),
-        inventory: InventoryClient::new(Transport::in_process(inventory::server(inventory))),
-        catalog: CatalogClient::new(products),
-        customers: CustomersClient::new(people),
-        payments: PaymentsClient::new(Transport::in_process(payment::Payments::server(payments))),
-        notifications: NotificationsClient::new(Transport::in_process(
-            notification::Notifications::server(notifications),
-        )),
+/// Opens the store and puts the chosen services on it.
+pub(crate) async fn assemble(config: &Config, chosen: &Chosen) -> anyhow::Result<House> {
+    let store = if chosen.has_tables() {
+        Some(open_store(&config.data, chosen, config.bus)?)
+    } else {
+        None
     };
-    let live = push(&store, config, &services, &metrics, &tasks)?;
+    let mut building = Building {
+        config,
+        tasks: Tasks::default(),
+        metrics: Metrics::default(),
+        doors: Doors::new(config),
+        subscriptions: Vec::new(),
+        grpc: Router::new(),
+        served: Vec::new(),
+        stream: chosen.stream(),
+    };
+    let mut consumers = Consumers::default();
+    tell_of_process(&building.metrics);
+    if let Some(store) = &store {
+        check_stream(store, chosen).await?;
+        tell_of_store(&building.metrics, store);
+        building.services(store, chosen).await?;
+        consumers = building.listen(store).await?;
+    }
+    let grpc = std::mem::take(&mut building.grpc);
+    let grpc = with_health_and_reflection(grpc, &building.served).await?;
     let started = Arc::new(AtomicBool::new(false));
-    let hooks = hooks(&store, metrics, consumers, Arc::clone(&started));
-    let http = edge::router(services.clone(), config.edge.clone(), hooks, live).merge(grpc.clone());
+    let Building { tasks, metrics, doors, .. } = building;
+    let live_metrics = metrics.clone();
+    let whole = chosen.is_all_tables().then(|| store.clone()).flatten();
+    let hooks = hooks(whole, metrics, consumers, Arc::clone(&started));
+    let (services, http) = if chosen.has("edge") {
+        let services = edge::Services {
+            orders: OrdersClient::new(doors.to("order", &tasks)?),
+            inventory: InventoryClient::new(doors.to("inventory", &tasks)?),
+            catalog: CatalogClient::new(doors.to("catalog", &tasks)?),
+            customers: CustomersClient::new(doors.to("customer", &tasks)?),
+            payments: PaymentsClient::new(doors.to("payment", &tasks)?),
+            notifications: NotificationsClient::new(doors.to("notification", &tasks)?),
+        };
+        let live = push(store.as_ref(), config, &services, &live_metrics, &tasks)?;
+        let http = edge::router(services.clone(), config.edge.clone(), hooks, live);
+        (Some(services), http)
+    } else {
+        (None, edge::probes(hooks))
+    };
+    let http = http.merge(grpc.clone());
     Ok(House { store, tasks, services, http, grpc, started })
 }
 
 /// Live push, fed by what the store commits, and able to read the log for those who come back.
+///
+/// An edge without a store hears no events yet: its streams answer with what there is, and then stay
+/// silent.
 fn push(
-    store: &Store,
+    store: Option<&Store>,
     config: &Config,
     services: &edge::Services,
     metrics: &Metrics,
@@ -147,22 +168,30 @@ fn push(
 ) -> anyhow::Result<edge::Live> {
     /// Segments that one look into the log reads.
     const SEGMENTS_MAX: u32 = 64;
-    let reader = store.reader().clone();
+    let reader = store.map(|store| store.reader().clone());
     let read_log: edge::ReadLog = Arc::new(move |from| {
         let reader = reader.clone();
         Box::pin(async move {
+            let Some(reader) = reader else { return Ok(Vec::new()) };
             let read = reader.read(move |rx| Box::pin(store::log::read(rx, from, SEGMENTS_MAX)));
-            read.await.map_err(|error: store::StoreError| error.to_string())
+            read.await.map_err(|error: StoreError| error.to_string())
         })
     });
     let live = edge::Live::new(
         config.edge.live.clone(),
         read_log,
-        Arc::clone(store.clock()),
+        store.map_or_else(
+            || Arc::new(SystemClock) as Arc<dyn Clock>,
+            |store| Arc::clone(store.clock()),
+        ),
         tasks.clone(),
     );
-    let feed = live.feed();
-    store.on_commit(Arc::new(move |events| feed.committed(events)))?;
+    if let Some(store) = store {
+        let feed = live.feed();
+        store.on_commit(Arc::new(move |events| feed.committed(events)))?;
+    } else {
+        tracing::warn!("live streams of an edge without a store show the present and no changes");
+    }
     tell_of_push(metrics, &live);
     live.run(services)?;
     let (hub, stopping) = (live.hub().clone(), tasks.stopping());
@@ -204,32 +233,131 @@ fn tell_of_push(metrics: &Metrics, live: &edge::Live) {
     });
 }
 
-/// A consumer and what it has done.
-struct Running {
-    name: &'static str,
-    stats: Arc<ConsumerStats>,
+/// A house while it is built.
+struct Building<'c> {
+    config: &'c Config,
+    tasks: Tasks,
+    metrics: Metrics,
+    doors: Doors<'c>,
+    subscriptions: Vec<Subscription>,
+    grpc: Router,
+    /// The gRPC services of this process.
+    served: Vec<&'static str>,
+    /// The number of this process's log.
+    stream: u16,
 }
 
-async fn subscribe(
-    store: &Store,
-    metrics: &Metrics,
-    subscription: Subscription,
-) -> anyhow::Result<Running> {
-    let name = subscription.consumer;
-    let stats = embedded::subscribe(store, subscription).await?;
-    let read = |pick: fn(&ConsumerStats) -> &AtomicU64| {
-        let stats = Arc::clone(&stats);
-        move || pick(&stats).load(Ordering::Relaxed)
-    };
-    let metric = |what: &str| format!("consumer_{name}_{what}");
-    metrics.count_of(&metric("events"), "events handled", read(|stats| &stats.handled));
-    metrics.count_of(&metric("failures"), "attempts that failed", read(|stats| &stats.failures));
-    metrics.value_of(
-        &metric("blocked_keys"),
-        "keys that wait behind a failed event",
-        read(|stats| &stats.blocked_keys),
-    );
-    Ok(Running { name, stats })
+impl Building<'_> {
+    /// Puts the chosen services on the store: those that others ask come first.
+    async fn services(&mut self, store: &Store, chosen: &Chosen) -> anyhow::Result<()> {
+        let (config, metrics) = (self.config, self.metrics.clone());
+        if chosen.has("catalog") {
+            let catalog = catalog::Catalog::new(store.clone(), config.catalog.clone(), &metrics);
+            self.open("catalog", catalog::Catalog::server(Arc::new(catalog)));
+        }
+        if chosen.has("customer") {
+            let settings = config.customer.clone();
+            let customers = customer::Customers::new(store.clone(), settings, &metrics);
+            let customers = Arc::new(customers);
+            self.subscriptions.extend(customers.subscriptions());
+            self.open("customer", customer::Customers::server(customers));
+        }
+        if chosen.has("inventory") {
+            let settings = config.inventory.clone();
+            let inventory = inventory::Inventory::try_new(store.clone(), settings)?;
+            self.subscriptions.extend(inventory::subscriptions(&inventory));
+            inventory::timers::run(Arc::clone(&inventory), &self.tasks);
+            self.open("inventory", inventory::server(inventory));
+        }
+        if chosen.has("payment") {
+            let settings = config.payment.clone();
+            let payments = payment::Payments::new(store.clone(), settings, &metrics);
+            let payments = Arc::new(payments);
+            self.subscriptions.extend(payments.subscriptions());
+            payment::timers::run(&payments, &self.tasks);
+            self.open("payment", payment::Payments::server(payments));
+        }
+        if chosen.has("order") {
+            let products = CatalogClient::new(self.doors.to("catalog", &self.tasks)?);
+            let settings = config.order.clone();
+            let orders = order::Orders::open(store.clone(), settings, products, &metrics).await?;
+            self.subscriptions.extend(order::subscriptions(&orders));
+            order::timers::run(Arc::clone(&orders), &self.tasks);
+            self.open("order", order::server(orders));
+        }
+        if chosen.has("notification") {
+            let notifications = Arc::new(notification::Notifications::try_new(
+                store.clone(),
+                &config.notification,
+                CustomersClient::new(self.doors.to("customer", &self.tasks)?),
+                OrdersClient::new(self.doors.to("order", &self.tasks)?),
+                &metrics,
+            )?);
+            self.subscriptions.extend(notifications.subscriptions());
+            notification::timers::run(&notifications, &self.tasks);
+            self.open("notification", notification::Notifications::server(notifications));
+        }
+        Ok(())
+    }
+
+    /// Lets others call a service: in process, and over the network.
+    fn open<S>(&mut self, name: &'static str, server: S)
+    where
+        S: Service<http::Request<Body>, Error = Infallible>
+            + Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<tonic::body::Body>,
+                Error = Infallible,
+            > + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        <S as Service<http::Request<Body>>>::Response: IntoResponse,
+        <S as Service<http::Request<Body>>>::Future: Send + 'static,
+        <S as Service<http::Request<tonic::body::Body>>>::Future: Send + 'static,
+    {
+        self.doors.open(name, rpc::Transport::in_process(server.clone()));
+        self.served.push(S::NAME);
+        self.grpc = mount(std::mem::take(&mut self.grpc), server);
+    }
+
+    /// Starts what carries events to this process's services, and from them.
+    async fn listen(&mut self, store: &Store) -> anyhow::Result<Consumers> {
+        let mut consumers = Consumers::default();
+        let subscriptions = std::mem::take(&mut self.subscriptions);
+        if self.config.bus == BusKind::Embedded {
+            for subscription in subscriptions {
+                let name = subscription.consumer;
+                let stats = bus::embedded::subscribe(store, subscription).await?;
+                consumers.add(name, stats, &self.metrics);
+            }
+            return Ok(consumers);
+        }
+        let mut settings = self.config.kafka.clone();
+        if settings.instance.is_empty() {
+            // The store belongs to one process at a time, so its number names that process.
+            settings.instance = format!("store-{}", self.stream);
+        }
+        let mirrors = mirrors::topics(&self.config.compat.profiles, &settings);
+        let client = kafka::Client::connect(settings, mirrors, &self.tasks).await?;
+        for subscription in subscriptions {
+            let stats = kafka::consume(&client, store, &subscription, &self.tasks)?;
+            consumers.add(subscription.consumer, stats, &self.metrics);
+        }
+        if self.doors.is_open("order") && !self.config.compat.profiles.is_empty() {
+            let orders = OrdersClient::new(self.doors.to("order", &self.tasks)?);
+            let profiles = self.config.compat.profiles.clone();
+            let mirror = mirrors::subscription(&client, profiles, orders)?;
+            let stats = kafka::deliver(&client, store, &mirror, &self.tasks)?;
+            consumers.add(mirror.consumer, stats, &self.metrics);
+        }
+        let now = SystemClock.now().as_micros();
+        let owner = format!("{}-{now}", std::process::id());
+        let relay = Relay::start(&client, store, owner, &self.tasks).await?;
+        consumers.add_relay(client, relay, &self.metrics);
+        Ok(consumers)
+    }
 }
 
 fn mount<S>(router: Router, server: S) -> Router
@@ -246,11 +374,13 @@ where
     router.route_service(&format!("/{}/{{*rpc}}", S::NAME), server)
 }
 
-async fn with_health_and_reflection(router: Router) -> anyhow::Result<Router> {
+async fn with_health_and_reflection(
+    router: Router,
+    served: &[&'static str],
+) -> anyhow::Result<Router> {
     let (reporter, health) = tonic_health::server::health_reporter();
-    for service in ["Orders", "Inventory", "Catalog", "Customers", "Payments", "Notifications"] {
-        let name = format!("millrace.v1.{service}");
-        reporter.set_service_status(name, tonic_health::ServingStatus::Serving).await;
+    for name in served {
+        reporter.set_service_status(*name, tonic_health::ServingStatus::Serving).await;
     }
     let builder = || {
         tonic_reflection::server::Builder::configure()
@@ -289,38 +419,36 @@ fn tell_of_store(metrics: &Metrics, store: &Store) {
         "microseconds in transactions, COMMIT included",
         read(|stats| &stats.busy_micros),
     );
+}
+
+fn tell_of_process(metrics: &Metrics) {
     metrics.count_of("cpu_micros", "CPU time of the process", telemetry::cpu_micros);
     metrics.value_of("resident_bytes", "memory of the process", telemetry::resident_bytes);
 }
 
+/// `whole` is the store that has the tables of every service, if this process has them all.
 fn hooks(
-    store: &Store,
+    whole: Option<Store>,
     metrics: Metrics,
-    consumers: Vec<Running>,
+    consumers: Consumers,
     started: Arc<AtomicBool>,
 ) -> edge::Hooks {
-    let reader = store.reader().clone();
+    let reader = whole.map(|store| store.reader().clone());
     edge::Hooks {
         metrics: Arc::new(move || metrics.render()),
-        ready: Arc::new(move || readiness(&consumers, &started)),
+        ready: Arc::new(move || consumers.readiness(started.load(Ordering::Acquire))),
         audit: Arc::new(move || {
             let reader = reader.clone();
-            Box::pin(async move { audit::report_json(&reader).await })
+            Box::pin(async move {
+                match reader {
+                    Some(reader) => audit::report_json(&reader).await,
+                    None => serde_json::json!({
+                        "clean": null,
+                        "error": "the services of this system have stores of their own; run \
+                                  `millrace audit` with one --data per store",
+                    }),
+                }
+            })
         }),
     }
-}
-
-fn readiness(consumers: &[Running], started: &AtomicBool) -> edge::Readiness {
-    let started = started.load(Ordering::Acquire);
-    let parts = consumers.iter().map(|consumer| {
-        let blocked = consumer.stats.blocked_keys.load(Ordering::Relaxed);
-        let handled = consumer.stats.handled.load(Ordering::Relaxed);
-        edge::Part {
-            name: consumer.name.to_owned(),
-            // A blocked key is somebody's order, not the whole service: it serves all others.
-            ok: true,
-            detail: format!("{handled} events handled, {blocked} keys blocked"),
-        }
-    });
-    edge::Readiness { started, ready: started, parts: parts.collect() }
 }

@@ -5,7 +5,7 @@
 //! - `cargo xtask schema`: write the client of the browser interface anew ([`schema`]).
 //! - `cargo xtask fix`: apply lint fixes and format.
 //! - `cargo xtask clients`: run clients of the field against the product ([`clients`]).
-//! - `cargo xtask parts NAME`: make a part ready that cargo cannot build ([`parts`]).
+//! - `cargo xtask parts NAME`: make a part ready that cargo cannot build ([`parts`], [`maven`]).
 //! - `cargo xtask test`: run all tests and print one line of totals ([`totals`]).
 //! - `cargo xtask ui`: build the browser interface, test it, or take pictures of it ([`ui`]).
 //!
@@ -17,6 +17,8 @@
 mod clients;
 mod environment;
 mod gates;
+mod kafka_clients;
+mod maven;
 mod parts;
 mod repository;
 mod rust_source;
@@ -35,7 +37,8 @@ const USAGE: &str = "usage: cargo xtask <command>
   schema          write ui/src/app/api/schema.ts anew from docs/openapi.json
   fix             apply lint fixes and format
   clients         run clients of the field against the product that MILLRACE_BIN names
-  parts NAME      install a part that tests need (chromium) and print where it is
+  parts NAME      make a part ready that tests need and print where it is: chromium, kafka, or
+                  kafka-clients (the libraries of the tests' consumers in other languages)
   test [ARGS]     run all tests (ARGS go to `cargo test`) and print the totals
   ui build        build the browser interface if it is stale (--if-node: if npm is there)
   ui test         run the tests of the browser interface against the built product
@@ -60,6 +63,14 @@ fn run(arguments: &[String]) -> Result<()> {
         Some((command, [])) if command == "schema" => schema::write(&root),
         Some((command, [])) if command == "fix" => gates::fix(&root),
         Some((command, [])) if command == "clients" => clients::run(&root),
+        Some((command, [part])) if command == "parts" && part == "kafka" => {
+            println!("{}", maven::kafka()?.display());
+            Ok(())
+        }
+        Some((command, [part])) if command == "parts" && part == "kafka-clients" => {
+            println!("{}", kafka_clients::prepare(&root)?.display());
+            Ok(())
+        }
         Some((command, [name])) if command == "parts" => parts::run(name),
         Some((command, rest)) if command == "ui" => ui::run(&root, rest),
         Some((command, rest)) if command == "test" => totals::run(&root, rest),

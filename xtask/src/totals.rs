@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{clients, gates, ui};
+use crate::{clients, gates, kafka_clients, maven, ui};
 
 /// Sums over every `test result:` line of every test program, and over what other suites say.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -112,6 +112,9 @@ fn number_before(text: &str, word: &str) -> u64 {
 /// Runs `cargo test` over the workspace and then the other suites, shows what they say as it comes,
 /// and ends with the totals. With arguments, which are for `cargo test`, it runs nothing else.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
+    // What the tests start beside cargo's own programs.
+    maven::kafka()?;
+    kafka_clients::prepare(root)?;
     let mut command = gates::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     command.args(arguments).current_dir(root).stdout(Stdio::piped());
     let mut child = command.spawn().context("cannot start cargo test")?;

@@ -11,11 +11,12 @@
 mod cross;
 mod log;
 mod page;
+mod stores;
 #[cfg(test)]
 mod tests;
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,19 +29,25 @@ use store::{Reader, Rx, Store, StoreError};
 use tokio::time::Instant;
 
 use crate::config::{self, Overrides};
+use crate::wire;
 
 /// The exit code when an invariant does not hold. Could not check is an error: 2.
 const VIOLATIONS: u8 = 1;
 
+/// How often several stores are looked at before something counts as wrong, and the pause between.
+const LOOKS_MAX: u32 = 5;
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
 /// What `millrace audit` may be told.
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
-    /// The folder of the database.
+    /// The folder of the database; of each one, if services have databases of their own.
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
-    data: Option<PathBuf>,
-    /// The configuration file that names the folder. Default: millrace.toml, if it is there.
+    data: Vec<PathBuf>,
+    /// The configuration file that names the folder, or several. Default: millrace.toml, if it is
+    /// there.
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    config: Vec<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -99,17 +106,32 @@ fn whole_millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Checks every predicate over the snapshot `rx`.
-pub(crate) async fn check(rx: &mut Rx) -> Result<Report, StoreError> {
+/// Checks every predicate over the snapshot `rx` of one store or of several.
+async fn check(rx: &mut Rx, stores: usize) -> Result<Report, StoreError> {
     let mut passes = Passes::begin();
-    let (log, checks) = log::fold(rx).await?;
+    let files = stores::read(rx, stores).await?;
+    let has = |service: &str| files.iter().any(|file| file.services.iter().any(|s| s == service));
+    let (log, checks) = log::fold(rx, &files, has("order")).await?;
     passes.add(checks);
-    passes.add(inventory::audit::audit(rx).await?);
-    passes.add(order::audit::audit(rx).await?);
-    passes.add(payment::audit::audit(rx).await?);
-    passes.add(customer::audit::audit(rx).await?);
-    passes.add(notification::audit::audit(rx).await?);
-    passes.add(cross::check(rx, &log).await?);
+    if has("inventory") {
+        passes.add(inventory::audit::audit(rx).await?);
+    }
+    if has("order") {
+        passes.add(order::audit::audit(rx).await?);
+    }
+    if has("payment") {
+        passes.add(payment::audit::audit(rx).await?);
+    }
+    if has("customer") {
+        passes.add(customer::audit::audit(rx).await?);
+    }
+    if has("notification") {
+        passes.add(notification::audit::audit(rx).await?);
+    }
+    // What services say of each other is compared if all of them are there.
+    if wire::SCHEMAS.iter().all(|schema| has(schema.service)) {
+        passes.add(cross::check(rx, &log).await?);
+    }
     let unsettled = log.unsettled();
     let clean = passes.checks.iter().all(|finding| finding.check.violations == 0);
     let millis = whole_millis(passes.begun.elapsed());
@@ -118,11 +140,11 @@ pub(crate) async fn check(rx: &mut Rx) -> Result<Report, StoreError> {
 
 /// Runs the audit; the exit code is 1 if an invariant does not hold.
 pub(crate) async fn run(args: AuditArgs) -> anyhow::Result<u8> {
-    let overrides = Overrides { file: args.config, data: args.data, ..Overrides::default() };
-    let folder = config::read(&overrides)?.data;
-    let report = check_folder(&folder)
+    let folders = folders(&args)?;
+    let shown: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
+    let report = check_folders(&folders)
         .await
-        .with_context(|| format!("could not check the database in {}", folder.display()))?;
+        .with_context(|| format!("could not check the database in {}", shown.join(", ")))?;
     let mut out = io::stdout().lock();
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&report)?)?;
@@ -133,14 +155,42 @@ pub(crate) async fn run(args: AuditArgs) -> anyhow::Result<u8> {
     Ok(if report.clean { 0 } else { VIOLATIONS })
 }
 
-async fn check_folder(folder: &Path) -> Result<Report, StoreError> {
-    let reader = Reader::open(&folder.join(Store::FILE), Arc::new(SystemClock))?;
-    reader.read(|rx| Box::pin(check(rx))).await
+fn folders(args: &AuditArgs) -> anyhow::Result<Vec<PathBuf>> {
+    if !args.data.is_empty() {
+        return Ok(args.data.clone());
+    }
+    let read = |file| Ok(config::read(&Overrides { file, ..Overrides::default() })?.data);
+    if args.config.is_empty() {
+        return Ok(vec![read(None)?]);
+    }
+    args.config.iter().map(|file| read(Some(file.clone()))).collect()
+}
+
+/// Checks the stores in `folders` as one system.
+///
+/// Several stores are not one snapshot: an event may be handled between one and the next. So what
+/// seems wrong while services run is looked at again, and only what stays wrong is.
+async fn check_folders(folders: &[PathBuf]) -> Result<Report, StoreError> {
+    let Some((first, others)) = folders.split_first() else {
+        return Err(StoreError::Open("there is no folder to check".to_owned()));
+    };
+    let files: Vec<_> = others.iter().map(|folder| folder.join(Store::FILE)).collect();
+    let reader = Reader::open_joined(&first.join(Store::FILE), &files, Arc::new(SystemClock))?;
+    let stores = folders.len();
+    let mut looks = if stores > 1 { LOOKS_MAX } else { 1_u32 };
+    loop {
+        let report: Report = reader.read(move |rx| Box::pin(check(rx, stores))).await?;
+        looks = looks.saturating_sub(1);
+        if report.clean || looks == 0 {
+            return Ok(report);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// The report as the server answers it. A check that cannot be made is neither clean nor broken.
 pub(crate) async fn report_json(reader: &Reader) -> serde_json::Value {
-    let checked: Result<Report, StoreError> = reader.read(|rx| Box::pin(check(rx))).await;
+    let checked: Result<Report, StoreError> = reader.read(|rx| Box::pin(check(rx, 1))).await;
     match checked {
         Ok(report) => serde_json::to_value(&report).unwrap_or_default(),
         Err(error) => {

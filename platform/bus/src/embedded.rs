@@ -1,35 +1,16 @@
 //! The bus in one process: consumers are stages of the store's writer.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use contracts::{Event, EventKind, Position, Timestamp};
-use store::parked::{self, Parked, ParkedState};
+use contracts::{Event, Position, Timestamp};
+use store::parked::{self, ParkedState};
 use store::{Stage, Store, StoreError, Tx, log};
 
+use crate::policy::{self, Blocked, ConsumerStats, Wanted, count};
 use crate::{Handler, HandlerError, Subscription};
 
 /// Segments read from the table at a time by a consumer that is behind.
 const SEGMENTS_MAX: u32 = 64;
-/// Times that an event is tried before its key waits for a person.
-pub const ATTEMPTS_MAX: u32 = 3;
-/// The pause after the first failure; each further one is four times as long.
-const RETRY_BASE: Duration = Duration::from_millis(50);
-
-/// What a consumer has done since it started.
-#[derive(Debug, Default)]
-pub struct ConsumerStats {
-    /// Events handled.
-    pub handled: AtomicU64,
-    /// Batches handled.
-    pub batches: AtomicU64,
-    /// Attempts that failed.
-    pub failures: AtomicU64,
-    /// Keys that wait behind a failed event, now.
-    pub blocked_keys: AtomicU64,
-}
 
 /// Adds `subscription` to the writer of `store`; it goes on where it last stood.
 pub async fn subscribe(
@@ -38,28 +19,18 @@ pub async fn subscribe(
 ) -> Result<Arc<ConsumerStats>, StoreError> {
     let stats = Arc::new(ConsumerStats::default());
     let consumer = Consumer {
-        wanted: wanted(subscription.kinds),
+        wanted: Wanted::new(subscription.kinds),
         subscription,
         next: Position::start_of(1),
         committed: Position::start_of(1),
         recorded: Position::default(),
         behind: true,
-        blocked: HashSet::new(),
-        retry_at: None,
+        blocked: Blocked::default(),
         blocked_changed: false,
         stats: Arc::clone(&stats),
     };
     store.attach(Box::new(consumer)).await?;
     Ok(stats)
-}
-
-fn wanted(kinds: &[EventKind]) -> Vec<bool> {
-    let codes = kinds.iter().map(|kind| usize::from(kind.code()));
-    let mut wanted = vec![false; codes.clone().max().unwrap_or(0).saturating_add(1)];
-    for code in codes {
-        wanted[code] = true;
-    }
-    wanted
 }
 
 /// One call of a handler, as a value that a piece of work can borrow.
@@ -70,8 +41,7 @@ struct Call<'c> {
 
 struct Consumer {
     subscription: Subscription,
-    /// By the event's code.
-    wanted: Vec<bool>,
+    wanted: Wanted,
     /// The first event that is not handled, in the current transaction.
     next: Position,
     /// The same as of the last COMMIT.
@@ -81,9 +51,7 @@ struct Consumer {
     /// Whether there may be committed segments that are not handled.
     behind: bool,
     /// Keys with an unhandled event: later events of the key wait behind it.
-    blocked: HashSet<String>,
-    /// When the earliest of those is tried again.
-    retry_at: Option<Timestamp>,
+    blocked: Blocked,
     /// Whether the current transaction changed what is blocked.
     blocked_changed: bool,
     stats: Arc<ConsumerStats>,
@@ -97,16 +65,16 @@ impl Stage for Consumer {
         }
         self.committed = self.next;
         self.recorded = self.next;
-        self.reload_blocked(tx)
+        self.blocked.reload(tx, name)
     }
 
     fn ready(&self, now: Timestamp) -> bool {
-        self.behind || self.retry_at.is_some_and(|at| at <= now)
+        self.behind || self.blocked.is_due(now)
     }
 
     fn run(&mut self, tx: &mut Tx) -> Result<usize, StoreError> {
         let mut handled = 0;
-        if self.retry_at.is_some_and(|at| at <= tx.now()) {
+        if self.blocked.is_due(tx.now()) {
             handled = self.retry_due(tx)?;
         }
         if self.next.segment < tx.segment() {
@@ -118,7 +86,8 @@ impl Stage for Consumer {
             return Ok(handled);
         };
         let seen = fresh.len();
-        let batch: Vec<_> = fresh.iter().filter(|event| self.wants(event)).cloned().collect();
+        let batch: Vec<_> =
+            fresh.iter().filter(|event| self.wanted.contains(event)).cloned().collect();
         self.next.index = self.next.index.saturating_add(u32::try_from(seen).unwrap_or(0));
         self.handle(tx, &batch)?;
         Ok(handled.saturating_add(batch.len()))
@@ -147,21 +116,15 @@ impl Stage for Consumer {
             self.behind = true;
             if self.blocked_changed {
                 // What was parked in the lost transaction is not parked: read it again.
-                self.retry_at = Some(Timestamp::default());
+                self.blocked.doubt();
             }
         }
         self.blocked_changed = false;
-        let blocked = u64::try_from(self.blocked.len()).unwrap_or(0);
-        self.stats.blocked_keys.store(blocked, Ordering::Relaxed);
+        self.blocked.tell(&self.stats);
     }
 }
 
 impl Consumer {
-    fn wants(&self, event: &Event) -> bool {
-        let code = usize::from(event.data.kind().code());
-        self.wanted.get(code).copied().unwrap_or(false)
-    }
-
     /// Reads committed segments: after a start, or when more was published than one COMMIT handles.
     fn catch_up(&mut self, tx: &mut Tx) -> Result<usize, StoreError> {
         let events = log::read_committed(tx, self.next, SEGMENTS_MAX)?;
@@ -170,7 +133,8 @@ impl Consumer {
             return Ok(0);
         };
         let after = Position::start_of(last.id.position().segment.saturating_add(1));
-        let batch: Vec<_> = events.into_iter().filter(|event| self.wants(event)).collect();
+        let batch: Vec<_> =
+            events.into_iter().filter(|event| self.wanted.contains(event)).collect();
         self.next = after;
         self.handle(tx, &batch)?;
         // Reading counts as progress even if nothing of it was wanted.
@@ -181,13 +145,10 @@ impl Consumer {
         if batch.is_empty() {
             return Ok(());
         }
-        let count = u64::try_from(batch.len()).unwrap_or(0);
         let blocked = &self.blocked;
-        let waits =
-            |event: &Event| !blocked.is_empty() && blocked.contains(&event.key().to_string());
-        if !batch.iter().any(|event| waits(event)) && self.attempt(tx, batch).is_ok() {
-            self.stats.handled.fetch_add(count, Ordering::Relaxed);
-            self.stats.batches.fetch_add(1, Ordering::Relaxed);
+        if !batch.iter().any(|event| blocked.blocks(event)) && self.attempt(tx, batch).is_ok() {
+            count(&self.stats.handled, batch.len());
+            count(&self.stats.batches, 1);
             return Ok(());
         }
         for event in batch {
@@ -204,24 +165,19 @@ impl Consumer {
     /// Handles one event by itself, so that it fails by itself.
     fn handle_one(&mut self, tx: &mut Tx, event: &Arc<Event>) -> Result<(), StoreError> {
         let name = self.subscription.consumer;
-        let key = event.key().to_string();
-        if self.blocked.contains(&key) {
+        let place = event.id.position();
+        if self.blocked.blocks(event) {
             self.blocked_changed = true;
-            return parked::add(tx, name, event, ParkedState::Waiting, (0, None, ""));
+            return policy::park_behind(tx, name, place, event);
         }
         let Err(error) = self.attempt(tx, std::slice::from_ref(event)) else {
-            self.stats.handled.fetch_add(1, Ordering::Relaxed);
+            count(&self.stats.handled, 1);
             return Ok(());
         };
-        self.stats.failures.fetch_add(1, Ordering::Relaxed);
-        let due_at = tx.now().plus(RETRY_BASE);
-        tracing::warn!(consumer = name, event = %event.id, kind = event.data.kind().name(), %error,
-            "an event could not be handled; its key waits");
-        let cause = error.to_string();
-        parked::add(tx, name, event, ParkedState::Retrying, (1, Some(due_at), &cause))?;
-        self.blocked.insert(key);
+        count(&self.stats.failures, 1);
+        let due_at = policy::park_failed(tx, name, place, event, &error.to_string())?;
+        self.blocked.add(event, due_at);
         self.blocked_changed = true;
-        self.retry_at = Some(self.retry_at.map_or(due_at, |at| at.min(due_at)));
         Ok(())
     }
 
@@ -233,7 +189,7 @@ impl Consumer {
         for first in due {
             handled = handled.saturating_add(self.retry_key(tx, &first.key)?);
         }
-        self.reload_blocked(tx)?;
+        self.blocked.reload(tx, name)?;
         Ok(handled)
     }
 
@@ -247,43 +203,16 @@ impl Consumer {
             match self.attempt(tx, std::slice::from_ref(&parked_event.event)) {
                 Ok(()) => parked::remove(tx, &parked_event)?,
                 Err(error) => {
-                    self.failed_again(tx, parked_event, &error)?;
+                    count(&self.stats.failures, 1);
+                    let now = tx.now();
+                    parked::update(tx, &policy::failed_again(parked_event, &error, now))?;
                     break;
                 }
             }
-            self.stats.handled.fetch_add(1, Ordering::Relaxed);
+            count(&self.stats.handled, 1);
             handled = handled.saturating_add(1);
         }
         Ok(handled)
-    }
-
-    fn failed_again(
-        &self,
-        tx: &mut Tx,
-        mut event: Parked,
-        error: &HandlerError,
-    ) -> Result<(), StoreError> {
-        self.stats.failures.fetch_add(1, Ordering::Relaxed);
-        event.attempts = event.attempts.saturating_add(1);
-        event.cause = error.to_string();
-        if event.attempts >= ATTEMPTS_MAX {
-            event.state = ParkedState::Parked;
-            event.due_at = None;
-            tracing::error!(consumer = event.consumer, key = event.key, position = %event.position,
-                %error, "an event failed {ATTEMPTS_MAX} times; its key is parked for a person");
-        } else {
-            event.state = ParkedState::Retrying;
-            let pause = RETRY_BASE.saturating_mul(4_u32.saturating_pow(event.attempts.min(8)));
-            event.due_at = Some(tx.now().plus(pause));
-        }
-        parked::update(tx, &event)
-    }
-
-    fn reload_blocked(&mut self, tx: &Tx) -> Result<(), StoreError> {
-        let name = self.subscription.consumer;
-        self.blocked = parked::keys(tx, name)?.into_iter().collect();
-        self.retry_at = parked::next_due(tx, name)?;
-        Ok(())
     }
 }
 

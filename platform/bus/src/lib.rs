@@ -10,11 +10,15 @@
 //! never skips: what it did not handle stands in `parked_events`.
 
 pub mod embedded;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+mod policy;
 
 use std::sync::Arc;
 
 use contracts::{Event, EventKind};
 use futures::future::BoxFuture;
+pub use policy::{ATTEMPTS_MAX, ConsumerStats};
 use store::{StoreError, Tx};
 
 /// Why a batch, or one event, could not be handled.

@@ -7,10 +7,12 @@
 mod convert;
 pub mod cursor;
 mod once;
+mod remote;
 mod status;
 mod transport;
 
 pub use convert::{money, parse_money, parse_timestamp, timestamp};
 pub use once::once;
+pub use remote::BadUrl;
 pub use status::{problem, problem_message, status};
 pub use transport::Transport;

@@ -1,22 +1,20 @@
 //! How a call reaches its server.
 
 use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use boxed::BoxFuture;
 use http::{Request, Response};
+use telemetry::Tasks;
 use tonic::body::Body;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt};
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use crate::remote::{self, BadUrl, Retry};
 
-mod boxed {
-    use std::future::Future;
-    use std::pin::Pin;
-
-    pub(super) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-}
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Carries the calls of a generated client to its server.
 #[derive(Clone)]
@@ -36,9 +34,11 @@ impl Transport {
         Self(BoxCloneSyncService::new(server.map_err(|never: Infallible| match never {})))
     }
 
-    /// Calls a server over `channel`.
-    pub fn remote(channel: tonic::transport::Channel) -> Self {
-        Self(BoxCloneSyncService::new(channel.map_err(BoxError::from)))
+    /// Calls servers at `url`: `http://HOST:PORT`, or several of those separated by commas, which
+    /// take turns. Connections are made when they are needed.
+    pub fn remote(url: &str, tasks: &Tasks) -> Result<Self, BadUrl> {
+        let channel = remote::channel(url, tasks)?;
+        Ok(Self(BoxCloneSyncService::new(Retry::new(channel.map_err(BoxError::from)))))
     }
 }
 

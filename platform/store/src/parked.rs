@@ -46,7 +46,7 @@ impl ParkedState {
 pub struct Parked {
     /// Who could not handle it.
     pub consumer: String,
-    /// Where it stands in the log.
+    /// Where it stands among the parked events of its key.
     pub position: Position,
     /// The aggregate's id: events of one key keep their order.
     pub key: String,
@@ -85,10 +85,12 @@ fn read(row: &Row<'_>) -> Result<Parked, StoreError> {
     })
 }
 
-/// Keeps `event` for later.
-pub fn add(
+/// Keeps `event` for later, in its place among those of its key: where a consumer hears several
+/// logs, that is its own count of arrivals, not a position of one of them.
+pub fn add_at(
     tx: &mut Tx,
     consumer: &str,
+    place: Position,
     event: &Event,
     state: ParkedState,
     (attempts, due_at, cause): (u32, Option<Timestamp>, &str),
@@ -98,12 +100,11 @@ pub fn add(
     let insert = format!(
         "INSERT INTO parked_events ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
     );
-    let position = event.id.position();
     let key = event.key().to_string();
     let values = [
         consumer.into(),
-        position.segment.into(),
-        position.index.into(),
+        place.segment.into(),
+        place.index.into(),
         (&key).into(),
         state.as_str().into(),
         attempts.into(),
@@ -128,6 +129,13 @@ pub fn of_key(tx: &Tx, consumer: &str, key: &str) -> Result<Vec<Parked>, StoreEr
          ORDER BY segment, place"
     );
     sqlite::query(tx.connection(), &select, &[consumer.into(), key.into()], read)
+}
+
+/// The place behind every parked event.
+pub fn next_place(tx: &Tx, consumer: &str) -> Result<Position, StoreError> {
+    let select = "SELECT COALESCE(MAX(segment), 0) FROM parked_events WHERE consumer = $1";
+    let last = sqlite::query_one(tx.connection(), select, &[consumer.into()], |row| row.count(0))?;
+    Ok(Position::start_of(last.unwrap_or(0).saturating_add(1)))
 }
 
 /// The earliest moment at which an event is to be tried again.

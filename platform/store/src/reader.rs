@@ -62,6 +62,8 @@ impl Rx {
 #[derive(Clone)]
 pub struct Reader {
     path: PathBuf,
+    /// Other stores, whose tables are read as if they were of the first.
+    others: Vec<PathBuf>,
     idle: Arc<Mutex<Vec<Connection>>>,
     permits: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
@@ -79,9 +81,21 @@ struct Beside {
 impl Reader {
     /// Prepares to read the database file at `path`, which must exist.
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let first = sqlite::open_reader(path)?;
+        Self::open_joined(path, &[], clock)
+    }
+
+    /// The same for several database files: a table that only one of them has is read by its name,
+    /// others by the name of the file before it, `main`, `s1`, `s2` and so on. Each file is a
+    /// snapshot of its own, taken when it is first read.
+    pub fn open_joined(
+        path: &Path,
+        others: &[PathBuf],
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StoreError> {
+        let first = sqlite::open_joined(path, others)?;
         Ok(Self {
             path: path.to_owned(),
+            others: others.to_vec(),
             idle: Arc::new(Mutex::new(vec![first])),
             permits: Arc::new(Semaphore::new(READERS_MAX)),
             clock,
@@ -150,7 +164,7 @@ impl Reader {
 
     fn take(&self) -> Result<Connection, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.map_or_else(|| sqlite::open_reader(&self.path), Ok)
+        idle.map_or_else(|| sqlite::open_joined(&self.path, &self.others), Ok)
     }
 
     /// Begins a snapshot; says whether rows are pending in it.

@@ -1,7 +1,7 @@
 //! SQLite: how a connection is opened, proved safe, and spoken to.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, OpenFlags};
@@ -89,6 +89,17 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     set(&connection, "cache_size", "-16384", "-16384")?;
     keep_plans(&connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    Ok(connection)
+}
+
+/// The same over several files: the first is `main`, the others are `s1`, `s2` and so on.
+pub(crate) fn open_joined(path: &Path, others: &[PathBuf]) -> Result<Connection, StoreError> {
+    let connection = open_reader(path)?;
+    for (other, number) in others.iter().zip(1..) {
+        let text = other.to_string_lossy();
+        let attach = format!("ATTACH DATABASE $1 AS s{number}");
+        execute(&connection, &attach, &[text.as_ref().into()])?;
+    }
     Ok(connection)
 }
 

@@ -28,12 +28,18 @@ impl Deref for TestStore {
 
 /// Opens an empty store with the tables of `schemas`.
 pub fn open(schemas: &[Schema]) -> Result<TestStore, StoreError> {
+    open_stream(schemas, 0)
+}
+
+/// The same for a store whose log has the number `stream`.
+pub fn open_stream(schemas: &[Schema], stream: u16) -> Result<TestStore, StoreError> {
     let folder = tempfile::tempdir().map_err(|error| StoreError::Open(error.to_string()))?;
     let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_795_262_400_000_000)));
     let store = Store::open(StoreOptions {
         folder: folder.path().to_owned(),
         schemas: schemas.to_vec(),
         clock: Arc::<ManualClock>::clone(&clock),
+        stream,
     })?;
     Ok(TestStore { clock, store, _folder: folder })
 }

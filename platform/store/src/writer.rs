@@ -76,6 +76,8 @@ pub struct StoreOptions {
     pub schemas: Vec<Schema>,
     /// Where its time comes from.
     pub clock: Arc<dyn Clock>,
+    /// The number of its log among all logs of the system: no two stores may share one.
+    pub stream: u16,
 }
 
 /// What the writer has done since it started.
@@ -118,7 +120,7 @@ impl Store {
 
     /// Opens the store in `options.folder`, brings its tables up to date, and starts the writer.
     pub fn open(options: StoreOptions) -> Result<Self, StoreError> {
-        let StoreOptions { folder, schemas, clock } = options;
+        let StoreOptions { folder, schemas, clock, stream } = options;
         std::fs::create_dir_all(&folder).map_err(|error| {
             StoreError::Open(format!("cannot make the folder {}: {error}", folder.display()))
         })?;
@@ -143,7 +145,7 @@ impl Store {
         let stats = Arc::new(Stats::default());
         let dues = Dues::default();
         let writer = Writer {
-            tx: Tx::new(connection, 0, last_segment, dues.clone()),
+            tx: Tx::new(connection, stream, last_segment, dues.clone()),
             receiver,
             stages: Vec::new(),
             hooks: Vec::new(),

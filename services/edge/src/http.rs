@@ -18,6 +18,8 @@ mod sockets;
 mod stock;
 mod streams;
 
+pub(crate) use health::probes;
+
 use std::sync::Arc;
 
 use axum::Router;

@@ -177,6 +177,11 @@ pub fn router(services: Services, settings: Settings, hooks: Hooks, live: Live) 
     http::router(Arc::new(Edge::new(services, settings, hooks, live)))
 }
 
+/// Probes and metrics alone: what a process serves over HTTP that runs other services only.
+pub fn probes(hooks: Hooks) -> Router {
+    http::probes(hooks)
+}
+
 /// The OpenAPI 3.1 document of exactly the routes that [`router`] serves.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     http::document()

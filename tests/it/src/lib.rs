@@ -3,6 +3,7 @@
 //! left.
 //!
 //! - [`Server`] is the running product; [`program`] finds it and runs its other commands.
+//! - [`Broker`] is a real Kafka broker of the tests' own.
 //! - [`Client`] speaks HTTP. An answer that was not read to its end is [`client::Lost`]: neither yes
 //!   nor no.
 //! - [`Shop`] has the words of the business: products, orders, what became of them.
@@ -12,13 +13,16 @@
 
 #![expect(clippy::panic, clippy::print_stderr, reason = "a test fails by panicking and tells why")]
 
+pub mod broker;
 pub mod client;
+mod process;
 pub mod program;
 mod random;
 mod server;
 pub mod shop;
 
+pub use broker::Broker;
 pub use client::{Answer, Client, Lost};
 pub use random::Random;
-pub use server::{Options, Server};
+pub use server::{Options, Server, is_distributed};
 pub use shop::{Shop, line, lines, number, text, with_token};

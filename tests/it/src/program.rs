@@ -1,7 +1,7 @@
 //! The product's program: where it is, and its commands that run to an end.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -68,13 +68,16 @@ pub fn shown(output: &Output) -> String {
     format!("{status}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
 }
 
-/// Audits the data in `folder` and gives the report.
+/// Audits the stores in `folders` together and gives the report.
 ///
 /// # Panics
 ///
 /// If anything is wrong, or could not be checked.
-pub fn audit(folder: &Path) -> Value {
-    let arguments = [OsStr::new("audit"), "--data".as_ref(), folder.as_ref(), "--json".as_ref()];
+pub fn audit(folders: &[PathBuf]) -> Value {
+    let mut arguments = vec![OsStr::new("audit"), "--json".as_ref()];
+    for folder in folders {
+        arguments.extend([OsStr::new("--data"), folder.as_ref()]);
+    }
     let output = run(&arguments);
     assert!(output.status.success(), "the audit is not clean: {}", shown(&output));
     let report = serde_json::from_slice(&output.stdout);

@@ -1,39 +1,52 @@
-//! The running product.
+//! The running product: one process, or one for each service with Kafka between them.
 
-use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
+use crate::broker::{Broker, free_address};
 use crate::client::{Call, Client};
+use crate::process::{LOOK, Process, log_of};
 use crate::program;
 use crate::shop::Shop;
 
-/// Longer than any start may take, also beside other work on the same machine.
-const START_MAX: Duration = Duration::from_secs(30);
+/// The variable that chooses how the product runs: `distributed`, or one process.
+const SHAPE: &str = "MILLRACE_TEST_SHAPE";
 
-/// Between two looks at a condition.
-const LOOK: Duration = Duration::from_millis(5);
+/// The services that have a process each in the distributed shape, the one that all HTTP goes to last.
+const SERVICES: [&str; 7] =
+    ["catalog", "customer", "inventory", "payment", "order", "notification", "edge"];
 
 /// Between two audits, and how many: 20 s, beside what the audits themselves take.
 const SETTLE_LOOK: Duration = Duration::from_millis(100);
 const SETTLE_LOOKS_MAX: u32 = 200;
 
-/// Lines of the log that are shown when a test fails.
-const LOG_LINES: usize = 40;
+/// Topics of servers on one broker do not meet.
+static SERVERS: AtomicU32 = AtomicU32::new(1);
+
+/// Whether each service runs in a process of its own.
+#[must_use]
+pub fn is_distributed() -> bool {
+    #[expect(clippy::disallowed_methods, reason = "how the tests run is told to them")]
+    let shape = std::env::var(SHAPE);
+    shape.is_ok_and(|shape| shape == "distributed")
+}
 
 /// How to start the product.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     demo: bool,
+    distributed: bool,
+    broker: Option<Arc<Broker>>,
     config: String,
 }
 
@@ -42,6 +55,20 @@ impl Options {
     #[must_use]
     pub fn demo() -> Self {
         Self { demo: true, ..Self::default() }
+    }
+
+    /// The same, as a process for each service with Kafka between them.
+    #[must_use]
+    pub fn distributed(mut self) -> Self {
+        self.distributed = true;
+        self
+    }
+
+    /// The same, with this broker between them instead of the one that tests share.
+    #[must_use]
+    pub fn on_broker(mut self, broker: Arc<Broker>) -> Self {
+        (self.distributed, self.broker) = (true, Some(broker));
+        self
     }
 
     /// The same, with this configuration file.
@@ -57,12 +84,33 @@ impl Options {
 pub struct Server {
     folder: TempDir,
     options: Options,
-    starts: u32,
-    process: Option<Child>,
+    /// The processes by the services that they run; `None` for all of them in one.
+    parts: Vec<Part>,
+    /// What all of them have in their environment.
+    environment: Vec<(String, String)>,
+    /// What carries their events, if they do not share a log.
+    broker: Option<Arc<Broker>>,
     http: Client,
     url: String,
     grpc: SocketAddr,
     ready_after: Duration,
+}
+
+/// One process of the product, whether it runs or not.
+#[derive(Debug)]
+struct Part {
+    service: Option<&'static str>,
+    /// Where its gRPC is; port 0 takes a free one at each start.
+    grpc: SocketAddr,
+    http: Client,
+    process: Option<Process>,
+}
+
+impl Part {
+    fn new(service: Option<&'static str>, grpc: SocketAddr) -> Self {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+        Self { service, grpc, http: Client::new(nowhere), process: None }
+    }
 }
 
 impl Server {
@@ -84,11 +132,29 @@ impl Server {
     pub async fn start_with(options: Options) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (mut environment, mut broker) = (Vec::new(), None);
+        let parts = if options.distributed || is_distributed() {
+            let shared = if let Some(broker) = options.broker.clone() {
+                broker
+            } else {
+                let shared = tokio::task::spawn_blocking(Broker::shared).await;
+                shared.expect("the broker starts")
+            };
+            let part = |service| Part::new(Some(service), free_address());
+            let parts: Vec<_> = SERVICES.into_iter().map(part).collect();
+            environment = distributed(&shared, &parts);
+            broker = Some(shared);
+            parts
+        } else {
+            vec![Part::new(None, any)]
+        };
         let mut server = Self {
             folder,
             options,
-            starts: 0,
-            process: None,
+            parts,
+            environment,
+            broker,
             http: Client::new(nowhere),
             url: String::new(),
             grpc: nowhere,
@@ -104,34 +170,40 @@ impl Server {
     ///
     /// If it is running.
     pub async fn restart(&mut self) {
-        assert!(self.process.is_none(), "it is running");
+        assert!(self.parts.iter().all(|part| part.process.is_none()), "it is running");
         self.begin().await;
     }
 
     async fn begin(&mut self) {
-        self.starts += 1;
         let begun = Instant::now();
-        let mut process = self.command().spawn().expect("the program can be started");
-        let stdout = process.stdout.take().expect("stdout is piped");
-        self.process = Some(process);
-        let Ok(Ok(line)) = timeout(START_MAX, ready_line(stdout)).await else {
-            panic!("the product does not say that it is ready:\n{}", self.log());
-        };
-        let (http, grpc) = addresses(&line);
-        (self.http, self.url, self.grpc) = (Client::new(http), format!("http://{http}"), grpc);
-        let is_ready = async || {
-            let answer = self.http.get("/readyz").try_send().await;
-            answer.is_ok_and(|answer| answer.status == 200)
-        };
-        self.until("it is ready", is_ready).await;
+        for index in 0..self.parts.len() {
+            let command = self.command(&self.parts[index]);
+            let log = self.log_path(self.parts[index].service);
+            self.parts[index].process = Some(Process::start(command, log));
+        }
+        for part in &mut self.parts {
+            let process = part.process.as_mut().expect("it was started");
+            let (http, grpc) = process.ready().await;
+            part.http = Client::new(http);
+            if part.service.is_none_or(|service| service == "edge") {
+                (self.http, self.url) = (Client::new(http), format!("http://{http}"));
+            }
+            if part.service.is_none_or(|service| service == "order") {
+                self.grpc = grpc;
+            }
+        }
         self.ready_after = begun.elapsed();
     }
 
-    fn command(&self) -> Command {
-        let mut command =
-            program::command(&["up", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]);
-        command.arg("--data").arg(self.data());
-        if self.options.demo {
+    fn command(&self, part: &Part) -> Command {
+        let mut command = program::command(&["up", "--http", "127.0.0.1:0"]);
+        command.arg("--grpc").arg(part.grpc.to_string());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.arg("--data").arg(self.data_of(part.service));
+        if let Some(service) = part.service {
+            command.args(["--services", service]);
+        }
+        if self.options.demo && part.service.is_none_or(|service| service == "edge") {
             command.arg("--demo");
         }
         if !self.options.config.is_empty() {
@@ -139,23 +211,25 @@ impl Server {
             fs::write(&file, &self.options.config).expect("the folder can be written to");
             command.arg("--config").arg(file);
         }
-        let log = File::options().create(true).append(true).open(self.log_path());
-        let log = log.expect("the folder can be written to");
-        command.stdout(Stdio::piped()).stderr(log);
         command
     }
 
-    fn log_path(&self) -> PathBuf {
-        self.folder.path().join("log")
+    fn log_path(&self, service: Option<&str>) -> PathBuf {
+        self.folder.path().join(format!("{}.log", service.unwrap_or("all")))
     }
 
-    /// The last lines of the log.
+    /// The last lines of the logs.
     fn log(&self) -> String {
-        let text = fs::read(self.log_path()).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<_> = text.lines().collect();
-        let from = lines.len().saturating_sub(LOG_LINES);
-        lines.get(from..).unwrap_or_default().join("\n")
+        let log = |part: &Part| {
+            let lines = log_of(&self.log_path(part.service));
+            format!("--- {}\n{lines}\n", part.service.unwrap_or("all"))
+        };
+        self.parts.iter().map(log).collect()
+    }
+
+    fn data_of(&self, service: Option<&str>) -> PathBuf {
+        let data = self.folder.path().join("data");
+        service.map_or_else(|| data.clone(), |service| data.join(service))
     }
 
     /// The folder with its data.
@@ -182,10 +256,45 @@ impl Server {
         &self.url
     }
 
-    /// Where its gRPC port is.
+    /// The broker between the processes.
+    ///
+    /// # Panics
+    ///
+    /// If there is one process only.
+    #[must_use]
+    pub fn broker(&self) -> &Broker {
+        self.broker.as_ref().expect("services have processes of their own")
+    }
+
+    /// What the names of all topics begin with.
+    #[must_use]
+    pub fn topic_prefix(&self) -> &str {
+        let set = self.environment.iter().find(|(name, _)| name.ends_with("TOPIC_PREFIX"));
+        set.map_or("", |(_, prefix)| prefix)
+    }
+
+    /// A client of the HTTP port of the process that runs `service`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such service.
+    #[must_use]
+    pub fn http_of(&self, service: &str) -> &Client {
+        let runs = |part: &&Part| part.service.is_none_or(|name| name == service);
+        &self.parts.iter().find(runs).expect("a process runs the service").http
+    }
+
+    /// Where its gRPC port is: where orders are, if services have ports of their own.
     #[must_use]
     pub fn grpc(&self) -> SocketAddr {
         self.grpc
+    }
+
+    /// Where the gRPC port of `service` is.
+    #[must_use]
+    pub fn grpc_of(&self, service: &str) -> SocketAddr {
+        let part = self.parts.iter().find(|part| part.service == Some(service));
+        part.map_or(self.grpc, |part| part.grpc)
     }
 
     /// The words of the business.
@@ -218,55 +327,75 @@ impl Server {
         self.http.put(path, body)
     }
 
-    /// Waits until `condition` is true.
-    ///
-    /// # Panics
-    ///
-    /// If it is not true in time.
-    async fn until(&self, what: &str, condition: impl AsyncFn() -> bool) {
-        let deadline = Instant::now() + START_MAX;
-        while !condition().await {
-            assert!(Instant::now() < deadline, "waited in vain until {what}:\n{}", self.log());
-            sleep(LOOK).await;
-        }
-    }
-
-    /// Ends the process at once, as a power cut would.
+    /// Ends every process at once, as a power cut would.
     ///
     /// # Panics
     ///
     /// If it is not running.
     pub fn kill_9(&mut self) {
-        let mut process = self.process.take().expect("it is running");
-        process.kill().expect("our own child can be killed");
-        process.wait().expect("our own child can be waited for");
+        for part in &mut self.parts {
+            part.process.take().expect("it is running").kill_9();
+        }
     }
 
-    /// Asks the process to end (SIGTERM) and gives how it ended and how long that took.
+    /// Ends the process that runs `service` at once, and starts it again on the same data.
     ///
     /// # Panics
     ///
-    /// If it does not end within `max`.
-    pub async fn stop(&mut self, max: Duration) -> (ExitStatus, Duration) {
-        let mut process = self.process.take().expect("it is running");
-        let begun = Instant::now();
-        let asked = Command::new("kill").args(["-TERM", &process.id().to_string()]).status();
-        assert!(asked.is_ok_and(|status| status.success()), "`kill` can send a signal");
-        loop {
-            if let Some(status) = process.try_wait().expect("our own child can be waited for") {
-                return (status, begun.elapsed());
-            }
-            if begun.elapsed() > max {
-                self.process = Some(process);
-                panic!("it is still running {max:?} after SIGTERM:\n{}", self.log());
-            }
-            sleep(LOOK).await;
+    /// If there is no such process, or it does not become ready again.
+    pub async fn kill_and_restart(&mut self, service: &str) {
+        let place = self.parts.iter().position(|part| part.service == Some(service));
+        let place = place.expect("the service has a process of its own");
+        self.parts[place].process.take().expect("it is running").kill_9();
+        let command = self.command(&self.parts[place]);
+        let mut process = Process::start(command, self.log_path(Some(service)));
+        let (http, _) = process.ready().await;
+        self.parts[place].http = Client::new(http);
+        if service == "edge" {
+            (self.http, self.url) = (Client::new(http), format!("http://{http}"));
         }
+        self.parts[place].process = Some(process);
+    }
+
+    /// Asks every process to end (SIGTERM); gives how the first that failed ended, or all of them,
+    /// and how long that took.
+    ///
+    /// # Panics
+    ///
+    /// If one does not end within `max`.
+    pub async fn stop(&mut self, max: Duration) -> (ExitStatus, Duration) {
+        let begun = Instant::now();
+        for part in &self.parts {
+            part.process.as_ref().expect("it is running").ask_to_stop();
+        }
+        let mut outcome = ExitStatus::default();
+        for index in 0..self.parts.len() {
+            let process = self.parts[index].process.as_mut().expect("it is running");
+            let status = loop {
+                if let Some(status) = process.ended() {
+                    break status;
+                }
+                let in_time = begun.elapsed() <= max;
+                assert!(in_time, "it is still running {max:?} after SIGTERM:\n{}", self.log());
+                sleep(LOOK).await;
+            };
+            self.parts[index].process = None;
+            if outcome.success() {
+                outcome = status;
+            }
+        }
+        (outcome, begun.elapsed())
     }
 
     /// Audits the data, beside the running process or without it.
     pub fn audit(&self) -> Value {
-        program::audit(&self.data())
+        program::audit(&self.stores())
+    }
+
+    /// The folders of the stores.
+    fn stores(&self) -> Vec<PathBuf> {
+        let has_tables = |part: &&Part| part.service != Some("edge");
+        self.parts.iter().filter(has_tables).map(|part| self.data_of(part.service)).collect()
     }
 
     /// Ends the test: audits once every event is handled, and ends the process.
@@ -288,41 +417,31 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            // It may have ended by itself, which a test that minds has seen.
-            drop(process.kill());
-            drop(process.wait());
+        for part in &mut self.parts {
+            if let Some(mut process) = part.process.take() {
+                process.end();
+            }
         }
         if thread::panicking() {
-            eprintln!("the last lines of the log:\n{}", self.log());
+            eprintln!("the last lines of the logs:\n{}", self.log());
         }
     }
 }
 
-/// The line that says where the product listens. Goes on reading, so that it can go on writing.
-fn ready_line(stdout: ChildStdout) -> oneshot::Receiver<String> {
-    let (found, line) = oneshot::channel();
-    thread::spawn(move || {
-        let mut found = Some(found);
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            if line.starts_with("millrace ready: ")
-                && let Some(found) = found.take()
-            {
-                // Nobody waits any more if the start took too long.
-                drop(found.send(line));
-            }
-        }
-    });
-    line
-}
-
-/// Reads `millrace ready: http http://127.0.0.1:8090 grpc 127.0.0.1:9090`.
-fn addresses(line: &str) -> (SocketAddr, SocketAddr) {
-    let after = |word: &str| {
-        let mut words = line.split_whitespace().skip_while(|found| *found != word);
-        let address = words.nth(1).unwrap_or_default();
-        let address = address.trim_start_matches("http://");
-        address.parse().unwrap_or_else(|_| panic!("no address after `{word}` in `{line}`"))
-    };
-    (after("http"), after("grpc"))
+/// What tells processes of each other.
+fn distributed(broker: &Broker, parts: &[Part]) -> Vec<(String, String)> {
+    let number = SERVERS.fetch_add(1, Ordering::Relaxed);
+    let own = |name: &str, value: String| (format!("MILLRACE_{name}"), value);
+    let mut environment = vec![
+        own("BUS", "kafka".to_owned()),
+        own("KAFKA__BOOTSTRAP_SERVERS", broker.bootstrap()),
+        own("KAFKA__TOPIC_PREFIX", format!("it{}.{number}.", std::process::id())),
+        own("KAFKA__PARTITIONS", "3".to_owned()),
+    ];
+    for Part { service, grpc, .. } in parts {
+        let service = service.unwrap_or_default().to_uppercase();
+        environment.push(own(&format!("SERVICES__{service}__URL"), format!("http://{grpc}")));
+    }
+    environment.retain(|(name, _)| !name.ends_with("EDGE__URL"));
+    environment
 }

@@ -5,9 +5,13 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use contracts::events::DecodeError;
-use contracts::{Event, EventData, EventKey, OrderId, Position, Timestamp, Topic, segment};
+use contracts::{
+    Event, EventData, EventKey, OrderId, OrderNumber, Position, Timestamp, Topic, segment,
+};
 use store::audit::Check;
 use store::{Row, Rx, StoreError};
+
+use super::stores::File;
 
 /// Topics whose key is an order: their sequences are kept in a row of numbers.
 const ORDER_TOPICS: usize = 4;
@@ -45,8 +49,10 @@ pub(super) struct Log {
     messages: HashSet<u64>,
     /// The largest number of a stored order.
     number_max: u64,
-    /// Everything before is handled by every consumer.
+    /// Everything before in this store's log is handled by every consumer.
     handled: Position,
+    /// Topics whose events may be on their way all the same.
+    lagging: HashSet<Topic>,
     /// The place behind the last event.
     end: Position,
     next_segment: u64,
@@ -59,22 +65,35 @@ pub(super) struct Log {
     pub(super) stored: Check,
 }
 
-/// Reads the whole log. What it says is kept for the comparisons between services.
-pub(super) async fn fold(rx: &mut Rx) -> Result<(Log, Vec<Check>), StoreError> {
-    let number_max = number_max(rx).await?;
-    let positions = positions(rx).await?;
-    let mut log = Log::new(number_max, positions.iter().map(|(_, position)| *position).min());
-    {
-        let fold = RefCell::new(&mut log);
-        let read = move |row: &Row<'_>| {
-            let (number, events) = (row.count(0)?, row.count(1)?);
-            fold.borrow_mut().segment(number, events, row.blob(2).ok());
-            Ok(())
-        };
-        rx.query("SELECT segment, events, body FROM outbox ORDER BY segment", &[], read).await?;
+/// Reads the whole logs of all stores. What they say is kept for the comparisons between services.
+pub(super) async fn fold(
+    rx: &mut Rx,
+    files: &[File],
+    has_orders: bool,
+) -> Result<(Log, Vec<Check>), StoreError> {
+    let number_max = if has_orders { number_max(rx).await? } else { OrderNumber::MAX };
+    let mut log = Log::new(number_max);
+    let mut inbox = Check::new("IB-5", "no consumer stands behind the end of the log");
+    let mut parked = Check::new("PK-1", "no event has been parked for more than a day");
+    for file in files {
+        log.begin(file);
+        {
+            let fold = RefCell::new(&mut log);
+            let read = move |row: &Row<'_>| {
+                let (number, events) = (row.count(0)?, row.count(1)?);
+                fold.borrow_mut().segment(number, events, row.blob(2).ok());
+                Ok(())
+            };
+            let name = &file.name;
+            let select =
+                format!("SELECT segment, events, body FROM {name}.outbox ORDER BY segment");
+            rx.query(&select, &[], read).await?;
+        }
+        log.positions_exist(&file.positions, &mut inbox);
     }
-    let inbox = log.positions_exist(&positions);
-    let parked = log.parked(rx).await?;
+    for file in files {
+        log.parked(rx, &file.name, &mut parked).await?;
+    }
     let take = |check: &mut Check| std::mem::replace(check, Check::new("", ""));
     let mut checks = vec![
         take(&mut log.contiguous),
@@ -89,15 +108,6 @@ pub(super) async fn fold(rx: &mut Rx) -> Result<(Log, Vec<Check>), StoreError> {
 async fn number_max(rx: &mut Rx) -> Result<u64, StoreError> {
     let select = "SELECT COALESCE(MAX(number), 0) FROM orders";
     Ok(rx.query(select, &[], |row| row.count(0)).await?.pop().unwrap_or(0))
-}
-
-async fn positions(rx: &mut Rx) -> Result<Vec<(String, Position)>, StoreError> {
-    let select = "SELECT consumer, segment, place FROM inbox ORDER BY consumer";
-    rx.query(select, &[], |row| {
-        let index = u32::try_from(row.int(2)?).map_err(|_large| row.damaged(2, "out of range"))?;
-        Ok((row.text(0)?.to_owned(), Position { segment: row.count(1)?, index }))
-    })
-    .await
 }
 
 /// The place of an order's topic among its sequences; `None` for topics of other keys.
@@ -123,14 +133,14 @@ const fn message(data: &EventData) -> Option<u64> {
 }
 
 impl Log {
-    fn new(number_max: u64, handled: Option<Position>) -> Self {
+    fn new(number_max: u64) -> Self {
         Self {
             orders: Vec::new(),
             others: HashMap::new(),
             messages: HashSet::new(),
             number_max,
-            // Without consumers there is nobody to wait for.
-            handled: handled.unwrap_or(Position { segment: u64::MAX, index: 0 }),
+            handled: Position::start_of(1),
+            lagging: HashSet::new(),
             end: Position::start_of(1),
             next_segment: 1,
             damages: 0,
@@ -146,6 +156,14 @@ impl Log {
             decodes: Check::new("EV-4", "every stored event can be read"),
             stored: Check::new("OB-4", "every order that the log tells of is stored"),
         }
+    }
+
+    /// Begins to read the log of another store.
+    fn begin(&mut self, file: &File) {
+        self.handled = file.handled;
+        self.lagging.clone_from(&file.lagging);
+        self.next_segment = 1;
+        self.end = Position::start_of(1);
     }
 
     fn segment(&mut self, number: u64, count: u64, body: Option<&[u8]>) {
@@ -187,9 +205,8 @@ impl Log {
     fn event(&mut self, place: Position, event: &Event) {
         self.decodes.saw();
         self.ids.expect(event.id.position() == place, || format!("{} at {place}", event.id));
-        if place >= self.handled
-            && let Some(id) = event.correlation
-        {
+        let is_on_its_way = place >= self.handled || self.lagging.contains(&event.topic());
+        if is_on_its_way && let Some(id) = event.correlation {
             self.unsettle(id);
         }
         if let Some(message) = message(&event.data) {
@@ -240,39 +257,50 @@ impl Log {
     }
 
     fn unsettle(&mut self, id: OrderId) {
-        let index = usize::try_from(id.number().get()).unwrap_or(usize::MAX);
+        let number = id.number().get();
+        let Some(index) = usize::try_from(number).ok().filter(|_| number <= self.number_max) else {
+            return;
+        };
+        // What is on its way may be all that the log has said of it so far.
+        if index >= self.orders.len() {
+            self.orders.resize(index.saturating_add(1), Trace::default());
+        }
         if let Some(trace) = self.orders.get_mut(index) {
             trace.unsettled = true;
         }
     }
 
-    fn positions_exist(&self, positions: &[(String, Position)]) -> Check {
-        let mut check = Check::new("IB-5", "no consumer stands behind the end of the log");
+    fn positions_exist(&self, positions: &[(String, Position)], check: &mut Check) {
         for (consumer, position) in positions {
             check.expect(*position <= self.end, || {
                 format!("{consumer} at {position}, the log ends at {}", self.end)
             });
         }
-        check
     }
 
     /// Lists what waits to be handled, and marks its orders.
-    async fn parked(&mut self, rx: &mut Rx) -> Result<Check, StoreError> {
-        let mut check = Check::new("PK-1", "no event has been parked for more than a day");
-        let select = "SELECT consumer, segment, place, event_key, parked_at FROM parked_events \
-                      ORDER BY segment, place, consumer";
+    async fn parked(
+        &mut self,
+        rx: &mut Rx,
+        name: &str,
+        check: &mut Check,
+    ) -> Result<(), StoreError> {
+        let select = format!(
+            "SELECT consumer, segment, place, event_key, parked_at FROM {name}.parked_events \
+             ORDER BY segment, place, consumer"
+        );
         let read = |row: &Row<'_>| {
             let place = format!("{}.{} of {}", row.int(1)?, row.int(2)?, row.text(0)?);
             Ok((place, row.text(3)?.to_owned(), row.timestamp(4)?))
         };
         let oldest: Timestamp = rx.now().minus(PARKED_MAX);
-        for (place, key, since) in rx.query(select, &[], read).await? {
+        for (place, key, since) in rx.query(&select, &[], read).await? {
             check.expect(since >= oldest, || format!("{place}, key {key}, since {since}"));
             if let Ok(id) = key.parse() {
                 self.unsettle(id);
             }
         }
-        Ok(check)
+        Ok(())
     }
 
     /// Orders with events on the way.

@@ -13,9 +13,9 @@ use store::{BoxFuture, Store, StoreError, Tx};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use super::{PLAIN, Report, check_folder, report_json, write};
-use crate::config::Config;
-use crate::wire;
+use super::{PLAIN, Report, check_folders, report_json, write};
+use crate::config::{BusKind, Config};
+use crate::wire::{self, Chosen};
 
 const SKU: &str = "sku-a";
 const PAID: u64 = 1;
@@ -33,8 +33,8 @@ async fn healthy() -> &'static Path {
 async fn make_healthy() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let config = Config { data: folder.path().to_owned(), ..Config::default() };
-    let house = wire::assemble(&config).await.unwrap();
-    let mut services = house.services.clone();
+    let house = wire::assemble(&config, &Chosen::all()).await.unwrap();
+    let mut services = house.services.clone().unwrap();
     let details = v1::CustomerDetails { name: "Ada".to_owned(), ..Default::default() };
     let customer = v1::CreateCustomerRequest {
         customer_id: "buyer".to_owned(),
@@ -68,7 +68,7 @@ async fn make_healthy() -> TempDir {
         finish(&mut services, number, order.order_id).await;
     }
     assert!(house.tasks.stop(Duration::from_secs(10)).await);
-    house.store.stop().await;
+    house.store.as_ref().unwrap().stop().await;
     folder
 }
 
@@ -133,10 +133,10 @@ async fn copy() -> TempDir {
 
 async fn audited(damage: Damage) -> Report {
     let folder = copy().await;
-    let store = wire::open_store(folder.path()).unwrap();
+    let store = wire::open_store(folder.path(), &Chosen::all(), BusKind::Embedded).unwrap();
     store.transact(damage).await.unwrap();
     store.stop().await;
-    check_folder(folder.path()).await.unwrap()
+    check_folders(&[folder.path().to_owned()]).await.unwrap()
 }
 
 /// Runs statements that the rules of the schema would refuse.
@@ -200,7 +200,7 @@ fn is_reservation(event: &Event) -> bool {
 
 #[tokio::test]
 async fn a_healthy_database_reports_nothing() {
-    let report = check_folder(healthy().await).await.unwrap();
+    let report = check_folders(&[healthy().await.to_owned()]).await.unwrap();
     assert!(report.clean, "{report:#?}");
     assert_eq!(report.unsettled, 0);
     let mut ids: Vec<_> = report.checks.iter().map(|finding| finding.check.id).collect();
@@ -356,9 +356,9 @@ async fn a_report_says_which_invariant_is_broken_by_what() {
 #[tokio::test]
 async fn what_cannot_be_checked_is_neither_clean_nor_broken() {
     let empty = tempfile::tempdir().unwrap();
-    assert!(check_folder(empty.path()).await.is_err());
+    assert!(check_folders(&[empty.path().to_owned()]).await.is_err());
     let folder = copy().await;
-    let store = wire::open_store(folder.path()).unwrap();
+    let store = wire::open_store(folder.path(), &Chosen::all(), BusKind::Embedded).unwrap();
     let drop_table: Damage =
         |tx| Box::pin(async move { tx.execute("DROP TABLE payments", &[]).await.map(drop) });
     store.transact(drop_table).await.unwrap();
@@ -366,5 +366,5 @@ async fn what_cannot_be_checked_is_neither_clean_nor_broken() {
     assert!(json["clean"].is_null(), "{json}");
     assert!(json["error"].as_str().unwrap().contains("payments"), "{json}");
     store.stop().await;
-    assert!(check_folder(folder.path()).await.is_err());
+    assert!(check_folders(&[folder.path().to_owned()]).await.is_err());
 }

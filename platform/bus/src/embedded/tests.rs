@@ -1,8 +1,12 @@
+use std::collections::HashSet;
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use contracts::events::catalog::ProductRetired;
-use contracts::{Draft, Sku};
+use contracts::{Draft, EventKind, Sku};
 use futures::future::BoxFuture;
+use store::parked::Parked;
 use store::testing::{self, TestStore};
 
 use super::*;

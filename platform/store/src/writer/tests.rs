@@ -330,6 +330,7 @@ async fn a_second_process_cannot_open_the_folder_and_a_restart_finds_everything(
             folder: folder.path().to_owned(),
             schemas: vec![SCHEMA],
             clock: Arc::new(contracts::clock::SystemClock),
+            stream: 0,
         })
     };
     let first = open().unwrap();
@@ -351,6 +352,7 @@ async fn a_changed_or_unknown_migration_refuses_to_start() {
             folder: folder.path().to_owned(),
             schemas: vec![schema],
             clock: Arc::new(contracts::clock::SystemClock),
+            stream: 0,
         })
     };
     open(SCHEMA).unwrap().stop().await;

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use axum::routing;
 
 use super::{Route, get};
-use crate::Edge;
 use crate::dto::operations::Health;
 use crate::error::Refusal;
 use crate::json;
 use crate::openapi::{Tag, operation};
+use crate::{Edge, Hooks};
 
 /// What scrapers of Prometheus' text format expect.
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -55,14 +57,42 @@ async fn alive() -> &'static str {
     "ok\n"
 }
 
+/// The same without the edge: what a process serves that runs other services only.
+pub(crate) fn probes(hooks: Hooks) -> Router {
+    Router::new()
+        .route("/livez", routing::get(alive))
+        .route(
+            "/readyz",
+            routing::get(|State(hooks): State<Hooks>| async move { is_ready(&hooks) }),
+        )
+        .route(
+            "/startupz",
+            routing::get(|State(hooks): State<Hooks>| async move { has_started(&hooks) }),
+        )
+        .route("/metrics", routing::get(|State(hooks): State<Hooks>| async move { shown(&hooks) }))
+        .with_state(hooks)
+}
+
 async fn ready(State(edge): State<Arc<Edge>>) -> Result<Response, Refusal> {
-    let readiness = (edge.hooks.ready)();
+    is_ready(&edge.hooks)
+}
+
+async fn started(State(edge): State<Arc<Edge>>) -> Result<Response, Refusal> {
+    has_started(&edge.hooks)
+}
+
+async fn metrics(State(edge): State<Arc<Edge>>) -> Response {
+    shown(&edge.hooks)
+}
+
+fn is_ready(hooks: &Hooks) -> Result<Response, Refusal> {
+    let readiness = (hooks.ready)();
     let is_ready = readiness.started && readiness.ready;
     json::answer(status(is_ready), &Health::from(readiness))
 }
 
-async fn started(State(edge): State<Arc<Edge>>) -> Result<Response, Refusal> {
-    let readiness = (edge.hooks.ready)();
+fn has_started(hooks: &Hooks) -> Result<Response, Refusal> {
+    let readiness = (hooks.ready)();
     json::answer(status(readiness.started), &Health::from(readiness))
 }
 
@@ -70,7 +100,7 @@ const fn status(is_good: bool) -> StatusCode {
     if is_good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
-async fn metrics(State(edge): State<Arc<Edge>>) -> Response {
-    let text = (edge.hooks.metrics)();
+fn shown(hooks: &Hooks) -> Response {
+    let text = (hooks.metrics)();
     ([(CONTENT_TYPE, HeaderValue::from_static(METRICS))], text).into_response()
 }

@@ -38,6 +38,7 @@ async fn open_at(folder: &Path, at: Timestamp) -> Bench {
         folder: folder.to_owned(),
         schemas: vec![crate::SCHEMA],
         clock: Arc::<ManualClock>::clone(&clock),
+        stream: 0,
     })
     .unwrap();
     let settings = Settings { simulated_slow_ms: 400, ..Settings::default() };

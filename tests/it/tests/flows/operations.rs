@@ -87,7 +87,8 @@ async fn probes_answer_and_metrics_count() {
     assert_eq!(server.get("/readyz").send().await.is(200)["status"], "ready");
     assert_eq!(server.get("/startupz").send().await.status, 200);
     server.shop().settled(&lines(&[("item1", 1)])).await;
-    let metrics = server.get("/metrics").send().await;
+    assert_eq!(server.get("/metrics").send().await.status, 200);
+    let metrics = server.http_of("order").get("/metrics").send().await;
     assert_eq!(metrics.status, 200);
     let text = metrics.text();
     let samples = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());

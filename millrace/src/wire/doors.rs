@@ -1,0 +1,47 @@
+//! How each service is reached: in this process, or at its configured address.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, bail};
+use rpc::Transport;
+use telemetry::Tasks;
+
+use crate::config::Config;
+
+/// The ways to every service.
+pub(super) struct Doors<'c> {
+    config: &'c Config,
+    open: HashMap<&'static str, Transport>,
+}
+
+impl<'c> Doors<'c> {
+    pub(super) fn new(config: &'c Config) -> Self {
+        Self { config, open: HashMap::new() }
+    }
+
+    /// The service `name` is called through `transport` from now on.
+    pub(super) fn open(&mut self, name: &'static str, transport: Transport) {
+        self.open.insert(name, transport);
+    }
+
+    /// Whether the service `name` is called in this process.
+    pub(super) fn is_open(&self, name: &str) -> bool {
+        self.open.contains_key(name)
+    }
+
+    /// The way to the service `name`.
+    pub(super) fn to(&self, name: &'static str, tasks: &Tasks) -> anyhow::Result<Transport> {
+        if let Some(transport) = self.open.get(name) {
+            return Ok(transport.clone());
+        }
+        let url = self.config.services.url(name);
+        if url.is_empty() {
+            bail!(
+                "services.{name}.url is missing: {name} is not among --services, and what is needs \
+                 to know where it is"
+            );
+        }
+        let transport = Transport::remote(url, tasks);
+        transport.with_context(|| format!("services.{name}.url"))
+    }
+}

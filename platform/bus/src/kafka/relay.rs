@@ -1,0 +1,407 @@
+//! The relay: publishes what a store has committed, in the order of its log.
+//!
+//! It holds a lease, so that one instance of several does the work; it may fail at any moment and
+//! begin again where it last recorded, because every record names the one before it in its partition
+//! and consumers pass over what they have had. Rows of the outbox are kept: [`replay`] publishes
+//! them again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use contracts::{Event, Position, Topic, cloudevents};
+use rdkafka::error::KafkaError as Cause;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::future_producer::DeliveryFuture;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::types::RDKafkaErrorCode;
+use store::{Reader, Store, StoreError, lease, log};
+use telemetry::Tasks;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::positions::{self, Published, RELAY};
+use super::{Client, KafkaError, Settings, Topics, partition};
+use crate::policy::count;
+
+/// The header that names the event before this one, of the same log in the same partition.
+pub(crate) const PREVIOUS: &str = "millrace-previous";
+/// Segments that are published before their answers are waited for.
+const SEGMENTS_MAX: u32 = 64;
+/// Bytes of a record: below the broker's limit of 1 MiB, with room for headers.
+const RECORD_BYTES_MAX: usize = 900 * 1_024;
+/// How often the outbox is looked at when nobody says that there is something.
+const POLL: Duration = Duration::from_millis(100);
+/// At most this long after its answer, what is published is recorded as published.
+const RECORD_AFTER: Duration = Duration::from_millis(100);
+/// For how long the lease is taken, and when it is renewed.
+const LEASE: Duration = Duration::from_secs(10);
+const RENEW_AFTER: Duration = Duration::from_secs(3);
+/// The pause before another attempt, and while another instance has the lease.
+const AGAIN: Duration = Duration::from_millis(500);
+/// The pause when the client's own queue is full.
+const FULL: Duration = Duration::from_millis(5);
+
+/// What the relay has done since it started.
+#[derive(Debug, Default)]
+pub struct RelayStats {
+    /// Events published.
+    pub published: AtomicU64,
+    /// Attempts that failed.
+    pub failures: AtomicU64,
+    /// Events that are too large for any topic.
+    pub refused: AtomicU64,
+    /// Microseconds between an event and its being published, as of the last one.
+    pub delay_micros: AtomicU64,
+}
+
+/// Why a session of the relay ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("another instance has the lease")]
+    Lease,
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The relay of one store.
+pub struct Relay {
+    client: Client,
+    store: Store,
+    tasks: Tasks,
+    /// Unique among all instances and starts.
+    owner: String,
+    stats: Arc<RelayStats>,
+    wake: Arc<Notify>,
+}
+
+impl Relay {
+    /// Starts the relay of `store` in the background; `owner` is a name that nobody else has.
+    ///
+    /// A store of one process takes the lease from whoever had it: the file's lock proves that they
+    /// are gone.
+    pub async fn start(
+        client: &Client,
+        store: &Store,
+        owner: String,
+        tasks: &Tasks,
+    ) -> Result<Arc<RelayStats>, StoreError> {
+        let stats = Arc::new(RelayStats::default());
+        let wake = Arc::new(Notify::new());
+        let hint = Arc::clone(&wake);
+        store.on_commit(Arc::new(move |_| hint.notify_one()))?;
+        seize(store).await?;
+        let relay = Self {
+            client: client.clone(),
+            store: store.clone(),
+            tasks: tasks.clone(),
+            owner,
+            stats: Arc::clone(&stats),
+            wake,
+        };
+        tasks.spawn("kafka-relay", relay.run());
+        Ok(stats)
+    }
+
+    async fn run(self) {
+        let stopping = self.tasks.stopping();
+        let work = async {
+            self.client.ready().await;
+            loop {
+                match self.session().await {
+                    // The other instance does the work.
+                    Ended::Lease => {}
+                    error @ (Ended::Kafka(_) | Ended::Store(_)) => {
+                        count(&self.stats.failures, 1);
+                        tracing::warn!(%error, "the outbox cannot be published; trying on");
+                    }
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        };
+        tokio::select! {
+            () = work => {}
+            () = stopping.cancelled() => {}
+        }
+        // Another instance need not wait until the lease ends by itself.
+        let owner = self.owner.clone();
+        let released: Result<(), StoreError> = self
+            .store
+            .transact(move |tx| Box::pin(async move { lease::release(tx, RELAY, &owner).await }))
+            .await;
+        if let Err(error) = released {
+            tracing::debug!(%error, "the lease of the relay ends by itself");
+        }
+    }
+
+    /// Publishes until something goes wrong.
+    async fn session(&self) -> Ended {
+        match Session::begin(self).await {
+            Ok(mut session) => loop {
+                if let Err(ended) = session.turn(self).await {
+                    return ended;
+                }
+            },
+            Err(ended) => ended,
+        }
+    }
+}
+
+/// Ends the lease of an owner that cannot be alive.
+async fn seize(store: &Store) -> Result<(), StoreError> {
+    store
+        .transact(|tx| {
+            Box::pin(async move {
+                let select = "SELECT owner FROM leases WHERE name = $1";
+                let read = |row: &store::Row<'_>| Ok(row.text(0)?.to_owned());
+                for owner in tx.look_up(select, &[RELAY.into()], read).await? {
+                    lease::release(tx, RELAY, &owner).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+}
+
+/// A connection, and how far the relay has got with it.
+struct Session {
+    lines: Lines,
+    /// The first event that is not published.
+    next: Position,
+    /// What changed since it was recorded.
+    unrecorded: HashMap<(Topic, i32), Published>,
+    recorded: Position,
+    recorded_at: Instant,
+}
+
+impl Session {
+    async fn begin(relay: &Relay) -> Result<Self, Ended> {
+        let owner = relay.owner.clone();
+        let begun: Result<_, Ended> = relay
+            .store
+            .transact(move |tx| {
+                Box::pin(async move {
+                    let lease = lease::acquire(tx, RELAY, &owner, LEASE).await?;
+                    lease.ok_or(Ended::Lease)?;
+                    let next = log::position(tx, RELAY)?.unwrap_or(Position::start_of(1));
+                    Ok((next, positions::published(tx).await?))
+                })
+            })
+            .await;
+        let (next, published) = begun?;
+        let topic = |name: &str| Topic::ALL.into_iter().find(|topic| topic.name() == name);
+        let last = published.into_iter().filter_map(|((name, partition), published)| {
+            Some(((topic(&name)?, partition), published.position))
+        });
+        let last = last.collect();
+        let lines = Lines::open(&relay.client.settings, relay.client.topics.clone(), last)?;
+        let unrecorded = HashMap::new();
+        Ok(Self { lines, next, unrecorded, recorded: next, recorded_at: Instant::now() })
+    }
+
+    /// Publishes what is there, or waits for more.
+    async fn turn(&mut self, relay: &Relay) -> Result<(), Ended> {
+        let from = self.next;
+        let events: Result<_, StoreError> = relay
+            .store
+            .read(move |rx| Box::pin(async move { log::read(rx, from, SEGMENTS_MAX).await }))
+            .await;
+        let events = events?;
+        let since = self.recorded_at.elapsed();
+        let records = self.next != self.recorded && since >= RECORD_AFTER;
+        if records || since >= RENEW_AFTER {
+            self.record(relay).await?;
+        }
+        let Some(last) = events.last() else {
+            let hint = relay.wake.notified();
+            // A timer is no error: whoever is woken also polls.
+            drop(tokio::time::timeout(POLL, hint).await);
+            return Ok(());
+        };
+        let sent = self.lines.send(&events, &relay.stats).await?;
+        for (place, published) in sent {
+            self.unrecorded.insert(place, published);
+        }
+        let published_to = last.id.position().segment.saturating_add(1);
+        self.next = Position::start_of(published_to);
+        count(&relay.stats.published, events.len());
+        let delay = relay.store.clock().now().since(last.time).as_micros();
+        relay.stats.delay_micros.store(u64::try_from(delay).unwrap_or(0), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Records how far the relay has got, and keeps the lease.
+    async fn record(&mut self, relay: &Relay) -> Result<(), Ended> {
+        let (owner, next) = (relay.owner.clone(), self.next);
+        let moved = next != self.recorded;
+        let published: Vec<_> = self.unrecorded.drain().collect();
+        let done: Result<(), Ended> = relay
+            .store
+            .transact(move |tx| {
+                Box::pin(async move {
+                    let lease = lease::acquire(tx, RELAY, &owner, LEASE).await?;
+                    lease.ok_or(Ended::Lease)?;
+                    if moved {
+                        log::set_position(tx, RELAY, next)?;
+                    }
+                    for ((topic, partition), published) in published {
+                        let place = (topic.name(), partition);
+                        positions::set_published(tx, place, published).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await;
+        done?;
+        self.recorded = next;
+        self.recorded_at = Instant::now();
+        Ok(())
+    }
+}
+
+/// The producer, and the last event of the log in each partition.
+struct Lines {
+    producer: FutureProducer,
+    topics: Topics,
+    last: HashMap<(Topic, i32), Position>,
+}
+
+/// A record on its way.
+struct Sent {
+    place: (Topic, i32),
+    position: Position,
+    answer: DeliveryFuture,
+}
+
+impl Lines {
+    fn open(
+        settings: &Settings,
+        topics: Topics,
+        last: HashMap<(Topic, i32), Position>,
+    ) -> Result<Self, KafkaError> {
+        let mut config = settings.client("relay");
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            // Never a later record without the earlier one: an error ends the session instead, and
+            // nothing is given up while brokers are away.
+            .set("enable.gapless.guarantee", "true")
+            .set("message.timeout.ms", "0")
+            .set("linger.ms", "0");
+        let producer = config.create();
+        let producer =
+            producer.map_err(|cause| KafkaError::client("cannot make a producer", cause))?;
+        Ok(Self { producer, topics, last })
+    }
+
+    /// Publishes `events` and waits until the brokers have them; gives the last one per partition.
+    async fn send(
+        &mut self,
+        events: &[Arc<Event>],
+        stats: &RelayStats,
+    ) -> Result<HashMap<(Topic, i32), Published>, KafkaError> {
+        let mut sent = Vec::with_capacity(events.len());
+        for event in events {
+            sent.extend(self.queue(event, stats).await?);
+        }
+        let mut done = HashMap::new();
+        for Sent { place, position, answer } in sent {
+            let failed = |cause| KafkaError::client("cannot publish", cause);
+            let delivered = match answer.await {
+                Ok(delivered) => delivered.map_err(|(cause, _)| failed(cause))?,
+                Err(_) => return Err(failed(Cause::Canceled)),
+            };
+            let next_offset = delivered.offset.saturating_add(1);
+            done.insert(place, Published { position, next_offset });
+        }
+        Ok(done)
+    }
+
+    /// Hands an event to the client. One that is too large is left out, loudly: its row stays.
+    async fn queue(
+        &mut self,
+        event: &Event,
+        stats: &RelayStats,
+    ) -> Result<Option<Sent>, KafkaError> {
+        let record = cloudevents::encode(event);
+        if record.value.len() > RECORD_BYTES_MAX {
+            count(&stats.refused, 1);
+            tracing::error!(event = %event.id, kind = event.data.kind().name(),
+                bytes = record.value.len(), "an event is too large for its topic; it is left out");
+            return Ok(None);
+        }
+        let topic = event.topic();
+        let partition = partition::of(record.key.as_bytes(), self.topics.partitions);
+        let (place, position) = ((topic, partition), event.id.position());
+        let previous = self.last.insert(place, position).map(|last| last.to_string());
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len().saturating_add(1));
+        for (key, value) in &record.headers {
+            headers = headers.insert(Header { key, value: Some(value.as_str()) });
+        }
+        if let Some(previous) = &previous {
+            headers = headers.insert(Header { key: PREVIOUS, value: Some(previous.as_str()) });
+        }
+        let name = self.topics.name(topic);
+        let millis = i64::try_from(event.time.as_millis()).unwrap_or(i64::MAX);
+        let mut next = FutureRecord::to(&name)
+            .partition(partition)
+            .key(&record.key)
+            .payload(&record.value)
+            .timestamp(millis)
+            .headers(headers);
+        loop {
+            next = match self.producer.send_result(next) {
+                Ok(answer) => return Ok(Some(Sent { place, position, answer })),
+                Err((Cause::MessageProduction(RDKafkaErrorCode::QueueFull), record)) => record,
+                Err((cause, _)) => return Err(KafkaError::client("cannot publish", cause)),
+            };
+            tokio::time::sleep(FULL).await;
+        }
+    }
+}
+
+/// Publishes the log behind `reader` once more, from the segment `from` on; gives the number of
+/// events. Consumers pass over what they have had, and take what they have missed.
+pub async fn replay(
+    settings: &Settings,
+    reader: &Reader,
+    from: u64,
+    topic: Option<Topic>,
+) -> Result<u64, KafkaError> {
+    super::topics::ensure(settings, &[]).await?;
+    let mut lines = Lines::open(settings, Topics::new(settings), HashMap::new())?;
+    let stats = RelayStats::default();
+    let mut next = Position::start_of(1);
+    let mut published: u64 = 0;
+    loop {
+        let events: Result<_, StoreError> = reader
+            .read(move |rx| Box::pin(async move { log::read(rx, next, SEGMENTS_MAX).await }))
+            .await;
+        let mut events = events?;
+        let Some(last) = events.last() else { return Ok(published) };
+        next = Position::start_of(last.id.position().segment.saturating_add(1));
+        events.retain(|event| topic.is_none_or(|topic| topic == event.topic()));
+        // What comes before is only counted, so that the first record names the one before it.
+        let first = events.partition_point(|event| event.id.position().segment < from);
+        let (before, again) = events.split_at(first);
+        lines.pass(before);
+        lines.send(again, &stats).await?;
+        published = published.saturating_add(u64::try_from(again.len()).unwrap_or(0));
+    }
+}
+
+impl Lines {
+    /// Takes note of events that are not published now, but were.
+    fn pass(&mut self, events: &[Arc<Event>]) {
+        for event in events {
+            let record = cloudevents::encode(event);
+            if record.value.len() <= RECORD_BYTES_MAX {
+                let partition = partition::of(record.key.as_bytes(), self.topics.partitions);
+                self.last.insert((event.topic(), partition), event.id.position());
+            }
+        }
+    }
+}
