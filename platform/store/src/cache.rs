@@ -196,20 +196,17 @@ impl<R: Record> RecordCache<R> {
     }
 
     fn take_in(&mut self, key: R::Key, row: Option<Box<R>>, stored: Option<Stored>) -> usize {
-        let place = match self.free.pop() {
-            Some(place) => place,
-            None => {
-                self.slots.push(Slot {
-                    key: key.clone(),
-                    row: None,
-                    stored: None,
-                    dirty: false,
-                    is_pending: false,
-                    stamp: 0,
-                });
-                self.slots.len().saturating_sub(1)
-            }
-        };
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot {
+                key: key.clone(),
+                row: None,
+                stored: None,
+                dirty: false,
+                is_pending: false,
+                stamp: 0,
+            });
+            self.slots.len().saturating_sub(1)
+        });
         let slot = &mut self.slots[place];
         slot.key = key.clone();
         (slot.row, slot.stored, slot.dirty) = (row, stored, false);
@@ -313,8 +310,8 @@ impl<R: Record> AnyCache for RecordCache<R> {
     }
 
     fn broken_rule(&self) -> Option<&'static str> {
-        let rows = self.undo.iter().filter_map(|put| self.slots.get(put.place)?.row.as_deref());
-        rows.filter_map(R::broken_rule).next()
+        let mut rows = self.undo.iter().filter_map(|put| self.slots.get(put.place)?.row.as_deref());
+        rows.find_map(R::broken_rule)
     }
 
     fn keep(&mut self) {

@@ -178,17 +178,17 @@ async fn rows_that_wait_are_there_after_a_crash() {
     let (from, to) = (store.path().to_owned(), crashed.path().join(Store::FILE));
     // What the files hold right after a COMMIT that left rows to a later one: the machine stops here.
     let copied = Arc::new(Mutex::new(Vec::new()));
-    let (copies, stats) = (Arc::clone(&copied), Arc::clone(store.stats()));
+    let (made, stats) = (Arc::clone(&copied), Arc::clone(store.stats()));
     store
         .on_commit(Arc::new(move |events| {
             let deferred = stats.deferred.load(Ordering::Relaxed);
-            let mut copies = copies.lock().unwrap();
-            if deferred >= 3 && copies.is_empty() {
+            let mut made = made.lock().unwrap();
+            if deferred >= 3 && made.is_empty() {
                 for end in ["", "-wal"] {
                     let name = |path: &Path| format!("{}{end}", path.display());
                     std::fs::copy(name(&from), name(&to)).unwrap();
                 }
-                copies.push(events.last().unwrap().id.position().segment);
+                made.push(events.last().unwrap().id.position().segment);
             }
         }))
         .unwrap();

@@ -153,6 +153,8 @@ async fn a_thousand_orders_for_one_sku_write_one_level() {
     let orders: Vec<_> = (1..=1_000).map(|number| placed(number, &[("hot", 1)])).collect();
     let before = world.store.stats().rows.load(std::sync::atomic::Ordering::Relaxed);
     let said = world.hear(&orders).await.unwrap();
+    // Whoever reads brings what waits for a later COMMIT into its table.
+    assert_eq!(world.level("hot").await.row.level.available(), 0);
     let rows = world.store.stats().rows.load(std::sync::atomic::Ordering::Relaxed) - before;
     // A hold per order, an entry per order that got something, one level.
     assert_eq!(rows, 1_000 + 900 + 1);
