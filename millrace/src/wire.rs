@@ -177,15 +177,11 @@ fn push(
             read.await.map_err(|error: StoreError| error.to_string())
         })
     });
-    let live = edge::Live::new(
-        config.edge.live.clone(),
-        read_log,
-        store.map_or_else(
-            || Arc::new(SystemClock) as Arc<dyn Clock>,
-            |store| Arc::clone(store.clock()),
-        ),
-        tasks.clone(),
-    );
+    let clock: Arc<dyn Clock> = match store {
+        Some(store) => Arc::clone(store.clock()),
+        None => Arc::new(SystemClock),
+    };
+    let live = edge::Live::new(config.edge.live.clone(), read_log, clock, tasks.clone());
     if let Some(store) = store {
         let feed = live.feed();
         store.on_commit(Arc::new(move |events| feed.committed(events)))?;
