@@ -155,7 +155,7 @@ impl Reader {
     {
         let begun = self.take().and_then(|connection| {
             sqlite::execute(&connection, "BEGIN", &[])?;
-            let is_pending = pending::is_any(&connection)?;
+            let is_pending = pending::is_any_of(&connection, self.others.len())?;
             Ok((Rx { connection, now: self.clock.now() }, is_pending))
         });
         let (mut rx, is_pending) = match begun {

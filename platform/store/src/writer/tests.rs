@@ -200,6 +200,7 @@ async fn rows_that_wait_are_there_after_a_crash() {
         folder: crashed.path().to_owned(),
         schemas: vec![SCHEMA],
         clock: Arc::new(contracts::clock::SystemClock),
+        stream: 0,
     });
     let reopened = reopened.unwrap();
     let sum = all(&reopened, "SELECT SUM(value) FROM counters").await;
