@@ -174,6 +174,9 @@ async fn check_folders(folders: &[PathBuf]) -> Result<Report, StoreError> {
     let Some((first, others)) = folders.split_first() else {
         return Err(StoreError::Open("there is no folder to check".to_owned()));
     };
+    for folder in folders {
+        Store::settle_after_crash(folder)?;
+    }
     let files: Vec<_> = others.iter().map(|folder| folder.join(Store::FILE)).collect();
     let reader = Reader::open_joined(&first.join(Store::FILE), &files, Arc::new(SystemClock))?;
     let stores = folders.len();

@@ -121,6 +121,18 @@ pub(crate) fn is_any(connection: &Connection) -> Result<bool, StoreError> {
     }
 }
 
+/// Whether anything is pending in any of the files that `connection` has attached as `s1`, `s2` and
+/// so on, or in `main`. Each is looked at, so that their snapshots begin at the same moment.
+pub(crate) fn is_any_of(connection: &Connection, attached: usize) -> Result<bool, StoreError> {
+    let mut found = is_any(connection)?;
+    for number in 1..=attached {
+        let select = format!("SELECT EXISTS (SELECT 1 FROM s{number}.pending_rows)");
+        let pending = sqlite::query_one(connection, &select, &[], |row| row.int(0))?;
+        found |= pending == Some(1);
+    }
+    Ok(found)
+}
+
 fn has_table(connection: &Connection) -> Result<bool, StoreError> {
     let select = "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'pending_rows'";
     Ok(sqlite::query_one(connection, select, &[], |row| row.int(0))? == Some(1))

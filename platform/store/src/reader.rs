@@ -171,7 +171,7 @@ impl Reader {
     fn begin(&self) -> Result<(Rx, bool), StoreError> {
         let connection = self.take()?;
         sqlite::execute(&connection, "BEGIN", &[])?;
-        let is_pending = pending::is_any(&connection)?;
+        let is_pending = pending::is_any_of(&connection, self.others.len())?;
         Ok((Rx { connection, now: self.clock.now() }, is_pending))
     }
 

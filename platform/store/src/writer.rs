@@ -166,6 +166,21 @@ impl Store {
         Ok(Self { sender, reader, clock, stats, dues, path: path.into() })
     }
 
+    /// Brings rows that a crash left pending into their tables, as the next start would; nothing if a
+    /// process has the folder open, which does so itself.
+    pub fn settle_after_crash(folder: &Path) -> Result<(), StoreError> {
+        let path = folder.join(Self::FILE);
+        if !path.is_file() {
+            return Ok(());
+        }
+        let reader = sqlite::open_reader(&path)?;
+        if !pending::is_any(&reader)? {
+            return Ok(());
+        }
+        let Ok(_lock) = lock(folder) else { return Ok(()) };
+        pending::apply(&sqlite::open_writer(&path)?).map(drop)
+    }
+
     /// Runs `work` in a transaction and answers after COMMIT.
     ///
     /// It runs to its end even if the caller goes away. If it returns an error, panics, or waits

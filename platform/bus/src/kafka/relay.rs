@@ -5,9 +5,9 @@
 //! and consumers pass over what they have had. Rows of the outbox are kept: [`replay`] publishes
 //! them again.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use contracts::{Event, Position, Topic, cloudevents};
@@ -27,12 +27,19 @@ use crate::policy::count;
 
 /// The header that names the event before this one, of the same log in the same partition.
 pub(crate) const PREVIOUS: &str = "millrace-previous";
-/// Segments that are published before their answers are waited for.
+/// Segments that are read from the outbox at a time, by a relay that is behind.
 const SEGMENTS_MAX: u32 = 64;
+/// Committed events that wait in memory; beyond that the relay is behind, and reads the outbox.
+const FRESH_MAX: usize = 65_536;
+/// Events that are published before their answers are waited for.
+const EVENTS_MAX: usize = 8_192;
 /// Bytes of a record: below the broker's limit of 1 MiB, with room for headers.
 const RECORD_BYTES_MAX: usize = 900 * 1_024;
-/// How often the outbox is looked at when nobody says that there is something.
-const POLL: Duration = Duration::from_millis(100);
+/// How often the outbox is looked at when nobody says that there is something. Seldom: rows that wait
+/// for their tables must go there before anybody reads.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How long a relay without work rests unless it is woken.
+const REST: Duration = Duration::from_millis(100);
 /// At most this long after its answer, what is published is recorded as published.
 const RECORD_AFTER: Duration = Duration::from_millis(100);
 /// For how long the lease is taken, and when it is renewed.
@@ -67,6 +74,44 @@ enum Ended {
     Store(#[from] StoreError),
 }
 
+/// What was committed and is not published, as the writer tells of it.
+#[derive(Default)]
+struct Fresh(Mutex<VecDeque<Arc<Event>>>);
+
+impl Fresh {
+    fn add(&self, events: &[Arc<Event>]) {
+        let mut fresh = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if fresh.len().saturating_add(events.len()) > FRESH_MAX {
+            fresh.clear();
+            return;
+        }
+        fresh.extend(events.iter().cloned());
+    }
+
+    /// Whole segments from `next` on, at most about [`EVENTS_MAX`] events; nothing if the first of
+    /// them is not here, and `behind` then says whether later ones are.
+    fn take(&self, next: Position) -> (Vec<Arc<Event>>, bool) {
+        let mut fresh = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = |event: &Arc<Event>| event.id.position();
+        let old = fresh.partition_point(|event| place(event) < next);
+        fresh.drain(..old);
+        let Some(first) = fresh.front() else { return (Vec::new(), false) };
+        if place(first) != next {
+            return (Vec::new(), true);
+        }
+        let last = fresh.get(EVENTS_MAX).map(|event| place(event).segment);
+        // The segment that is cut by the limit is taken next time, unless it is the only one.
+        let end = match last {
+            Some(last) if last > next.segment => {
+                fresh.partition_point(|event| place(event).segment < last)
+            }
+            Some(_) => fresh.partition_point(|event| place(event).segment <= next.segment),
+            None => fresh.len(),
+        };
+        (fresh.drain(..end).collect(), false)
+    }
+}
+
 /// The relay of one store.
 pub struct Relay {
     client: Client,
@@ -76,6 +121,7 @@ pub struct Relay {
     owner: String,
     stats: Arc<RelayStats>,
     wake: Arc<Notify>,
+    fresh: Arc<Fresh>,
 }
 
 impl Relay {
@@ -92,7 +138,12 @@ impl Relay {
         let stats = Arc::new(RelayStats::default());
         let wake = Arc::new(Notify::new());
         let hint = Arc::clone(&wake);
-        store.on_commit(Arc::new(move |_| hint.notify_one()))?;
+        let fresh = Arc::new(Fresh::default());
+        let told = Arc::clone(&fresh);
+        store.on_commit(Arc::new(move |events| {
+            told.add(events);
+            hint.notify_one();
+        }))?;
         seize(store).await?;
         let relay = Self {
             client: client.clone(),
@@ -101,6 +152,7 @@ impl Relay {
             owner,
             stats: Arc::clone(&stats),
             wake,
+            fresh,
         };
         tasks.spawn("kafka-relay", relay.run());
         Ok(stats)
@@ -175,6 +227,8 @@ struct Session {
     unrecorded: HashMap<(Topic, i32), Published>,
     recorded: Position,
     recorded_at: Instant,
+    /// When the outbox has nothing more than what was told, as of the last look.
+    looked_at: Option<Instant>,
 }
 
 impl Session {
@@ -184,10 +238,12 @@ impl Session {
             .store
             .transact(move |tx| {
                 Box::pin(async move {
+                    // Questions first, changes behind them.
+                    let published = positions::published(tx).await?;
+                    let next = log::position(tx, RELAY)?.unwrap_or(Position::start_of(1));
                     let lease = lease::acquire(tx, RELAY, &owner, LEASE).await?;
                     lease.ok_or(Ended::Lease)?;
-                    let next = log::position(tx, RELAY)?.unwrap_or(Position::start_of(1));
-                    Ok((next, positions::published(tx).await?))
+                    Ok((next, published))
                 })
             })
             .await;
@@ -199,17 +255,13 @@ impl Session {
         let last = last.collect();
         let lines = Lines::open(&relay.client.settings, relay.client.topics.clone(), last)?;
         let unrecorded = HashMap::new();
-        Ok(Self { lines, next, unrecorded, recorded: next, recorded_at: Instant::now() })
+        let (recorded, recorded_at, looked_at) = (next, Instant::now(), None);
+        Ok(Self { lines, next, unrecorded, recorded, recorded_at, looked_at })
     }
 
     /// Publishes what is there, or waits for more.
     async fn turn(&mut self, relay: &Relay) -> Result<(), Ended> {
-        let from = self.next;
-        let events: Result<_, StoreError> = relay
-            .store
-            .read(move |rx| Box::pin(async move { log::read(rx, from, SEGMENTS_MAX).await }))
-            .await;
-        let events = events?;
+        let events = self.find(relay).await?;
         let since = self.recorded_at.elapsed();
         let records = self.next != self.recorded && since >= RECORD_AFTER;
         if records || since >= RENEW_AFTER {
@@ -217,8 +269,8 @@ impl Session {
         }
         let Some(last) = events.last() else {
             let hint = relay.wake.notified();
-            // A timer is no error: whoever is woken also polls.
-            drop(tokio::time::timeout(POLL, hint).await);
+            // A timer is no error: whoever is woken also looks.
+            drop(tokio::time::timeout(REST, hint).await);
             return Ok(());
         };
         let sent = self.lines.send(&events, &relay.stats).await?;
@@ -231,6 +283,23 @@ impl Session {
         let delay = relay.store.clock().now().since(last.time).as_micros();
         relay.stats.delay_micros.store(u64::try_from(delay).unwrap_or(0), Ordering::Relaxed);
         Ok(())
+    }
+
+    /// What is to be published next: as the writer told it, or from the outbox.
+    async fn find(&mut self, relay: &Relay) -> Result<Vec<Arc<Event>>, StoreError> {
+        let (told, is_behind) = relay.fresh.take(self.next);
+        let looked = self.looked_at.is_some_and(|at| at.elapsed() < LOOK_AGAIN);
+        if !told.is_empty() || (looked && !is_behind) {
+            return Ok(told);
+        }
+        let from = self.next;
+        let read: Result<Vec<Arc<Event>>, StoreError> = relay
+            .store
+            .read(move |rx| Box::pin(async move { log::read(rx, from, SEGMENTS_MAX).await }))
+            .await;
+        let events = read?;
+        self.looked_at = events.is_empty().then(Instant::now);
+        Ok(events)
     }
 
     /// Records how far the relay has got, and keeps the lease.
@@ -403,5 +472,69 @@ impl Lines {
                 self.last.insert((event.topic(), partition), event.id.position());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::events::catalog::ProductRetired;
+    use contracts::{EventId, Sku, Timestamp};
+
+    use super::*;
+
+    fn events(segment: u64, count: u32) -> Vec<Arc<Event>> {
+        let event = |index| {
+            let position = Position { segment, index };
+            let sku = Sku::try_new("item1").unwrap();
+            Arc::new(Event {
+                id: EventId::new(Timestamp::default(), 0, position),
+                sequence: 1,
+                time: Timestamp::default(),
+                correlation: None,
+                causation: None,
+                traceparent: None,
+                data: ProductRetired { sku, version: 1 }.into(),
+            })
+        };
+        (0..count).map(event).collect()
+    }
+
+    fn taken(fresh: &Fresh, segment: u64) -> (usize, bool) {
+        let (events, is_behind) = fresh.take(Position::start_of(segment));
+        let in_sequence = events.is_sorted_by_key(|event| event.id.position());
+        assert!(in_sequence);
+        (events.len(), is_behind)
+    }
+
+    #[test]
+    fn what_was_told_is_taken_from_where_the_relay_stands() {
+        let fresh = Fresh::default();
+        assert_eq!(taken(&fresh, 1), (0, false));
+        for segment in 3..=5 {
+            fresh.add(&events(segment, 2));
+        }
+        // Segments 1 and 2 were committed before anybody told of them.
+        assert_eq!(taken(&fresh, 1), (0, true));
+        // The relay has read up to 3 from the outbox.
+        assert_eq!(taken(&fresh, 4), (4, false));
+        assert_eq!(taken(&fresh, 6), (0, false));
+    }
+
+    #[test]
+    fn a_segment_is_taken_whole_and_too_much_is_left_to_the_outbox() {
+        let fresh = Fresh::default();
+        let many = u32::try_from(EVENTS_MAX).unwrap();
+        fresh.add(&events(1, many - 1));
+        fresh.add(&events(2, 5));
+        assert_eq!(taken(&fresh, 1), (EVENTS_MAX - 1, false));
+        assert_eq!(taken(&fresh, 2), (5, false));
+        fresh.add(&events(3, many + 7));
+        fresh.add(&events(4, 1));
+        assert_eq!(taken(&fresh, 3), (EVENTS_MAX + 7, false));
+        assert_eq!(taken(&fresh, 4), (1, false));
+        for segment in 5..15 {
+            fresh.add(&events(segment, many));
+        }
+        assert_eq!(taken(&fresh, 5), (0, true));
     }
 }

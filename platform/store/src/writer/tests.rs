@@ -196,6 +196,22 @@ async fn rows_that_wait_are_there_after_a_crash() {
         let work = (0..40).map(|id| add(&store, id, 1, false));
         futures::future::join_all(work).await;
     }
+    // Who only reads need not start a store.
+    let copy = tempfile::tempdir().unwrap();
+    for end in ["", "-wal"] {
+        let name = format!("{}{end}", Store::FILE);
+        std::fs::copy(crashed.path().join(&name), copy.path().join(&name)).unwrap();
+    }
+    let clock = Arc::new(contracts::clock::SystemClock);
+    Store::settle_after_crash(copy.path()).unwrap();
+    let reader = Reader::open(&copy.path().join(Store::FILE), clock).unwrap();
+    let read: Result<Vec<i64>, StoreError> = reader
+        .read(|rx| {
+            let sql = "SELECT SUM(value) - (SELECT COUNT(*) FROM entries) FROM counters";
+            Box::pin(async move { rx.query(sql, &[], |row| row.int(0)).await })
+        })
+        .await;
+    assert_eq!(read.unwrap(), [0]);
     let reopened = Store::open(StoreOptions {
         folder: crashed.path().to_owned(),
         schemas: vec![SCHEMA],

@@ -228,11 +228,11 @@ impl Worker {
         let (name, handler, events) = (self.name, Arc::clone(handler), events.to_vec());
         self.block_on(self.store.transact(move |tx| {
             Box::pin(async move {
-                positions::advance(tx, name, &moves).await?;
-                if events.is_empty() {
-                    return Ok(());
+                // The place last: a handler may only ask before the first change of a transaction.
+                if !events.is_empty() {
+                    handler.handle(tx, &events).await.map_err(Failed::Handler)?;
                 }
-                handler.handle(tx, &events).await.map_err(Failed::Handler)
+                Ok(positions::advance(tx, name, &moves).await?)
             })
         }))?
     }
@@ -265,13 +265,15 @@ impl Worker {
         let (name, moves, kept) = (self.name, self.moves(group), Arc::clone(event));
         let parked: Result<_, Failed> = self.block_on(self.store.transact(move |tx| {
             Box::pin(async move {
-                positions::advance(tx, name, &moves).await?;
                 let place = parked::next_place(tx, name)?;
-                let Some(cause) = cause else {
+                let due_at = if let Some(cause) = cause {
+                    Some(policy::park_failed(tx, name, place, &kept, &cause)?)
+                } else {
                     policy::park_behind(tx, name, place, &kept)?;
-                    return Ok(None);
+                    None
                 };
-                Ok(Some(policy::park_failed(tx, name, place, &kept, &cause)?))
+                positions::advance(tx, name, &moves).await?;
+                Ok(due_at)
             })
         }))?;
         if let Some(due_at) = parked? {
