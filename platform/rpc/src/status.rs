@@ -9,6 +9,7 @@ use tonic::{Code, Status};
 fn code(problem: &Problem) -> Code {
     match problem.status {
         400 | 413 | 415 | 422 => Code::InvalidArgument,
+        403 => Code::PermissionDenied,
         404 => Code::NotFound,
         409 if problem.slug == "already-exists" => Code::AlreadyExists,
         409 | 412 | 428 => Code::FailedPrecondition,
