@@ -13,6 +13,7 @@
 
 pub mod audit;
 mod cache;
+mod checkpoints;
 mod due;
 mod error;
 pub mod lease;
