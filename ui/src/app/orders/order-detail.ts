@@ -21,6 +21,7 @@ import { reading } from '../parts/reading';
 import { CountPipe, MoneyPipe, Status, When, WordingPipe } from '../parts/shown';
 import { Empty, Loading, Trouble } from '../parts/states';
 import { Toasts } from '../parts/toasts';
+import { because } from './causes';
 import { Machine } from './machine';
 import { changed, isNewer } from './merge';
 import { type ActionName, OrderAction } from './order-action';
@@ -80,7 +81,10 @@ export class OrderDetail {
     }
   });
 
-  protected readonly entries = computed(() => this.timeline.value()?.items ?? []);
+  protected readonly entries = computed(() => {
+    const items = this.timeline.value()?.items ?? [];
+    return items.map((entry) => ({ ...entry, because: because(entry, items) }));
+  });
   protected readonly buttons = computed(() => {
     const next = this.order.value()?.nextActions ?? [];
     return BUTTONS.filter(([, , words]) => words.some((word) => next.includes(word)));
@@ -89,8 +93,6 @@ export class OrderDetail {
   protected readonly took = duration;
   protected readonly exact = exact;
   protected readonly timeOfDay = timeOfDay;
-  protected readonly short = (text: string): string =>
-    /^[0-9a-f-]{36}$/.test(text) ? `event …${text.slice(-7)}` : text;
   protected readonly sinceStart = computed(() => {
     const first = this.entries()[0];
     const last = this.entries().at(-1);
