@@ -6,14 +6,17 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::environment::cache;
+use crate::maven;
 
 /// The folder below `parts` in the cache. `tests/it/tests/distributed/mirrors.rs` names it as well.
 const FOLDER: &str = "kafka-clients-1";
 /// Where the clients and the lists of their libraries are.
 const SOURCES: &str = "tests/clients-kafka";
 
-/// The folder with a Python environment and Node's modules: `cargo xtask parts kafka-clients`.
+/// The folder with a Python environment and Node's modules: `cargo xtask parts kafka-clients`. The jars
+/// of the client in Java are in a folder of their own.
 pub(crate) fn prepare(root: &Path) -> Result<PathBuf> {
+    maven::spring_kafka()?;
     let home = cache()?.join("parts");
     let folder = home.join(FOLDER);
     if folder.join("ready").is_file() {

@@ -24,9 +24,22 @@ const KAFKA: Jars = Jars {
     variable: "MILLRACE_KAFKA_JARS",
 };
 
+/// Spring Kafka, for a consumer of older systems. The folder is also named in
+/// `tests/it/tests/distributed/mirrors.rs`.
+const SPRING_KAFKA: Jars = Jars {
+    folder: "spring-kafka-3.3.11",
+    pom: include_str!("../parts/spring-kafka/pom.xml"),
+    variable: "MILLRACE_SPRING_JARS",
+};
+
 /// The folder with Apache Kafka's jars, copied there if they are not: `cargo xtask parts kafka`.
 pub(crate) fn kafka() -> Result<PathBuf> {
     prepare(&KAFKA)
+}
+
+/// The folder with Spring Kafka's jars, copied there if they are not.
+pub(crate) fn spring_kafka() -> Result<PathBuf> {
+    prepare(&SPRING_KAFKA)
 }
 
 fn prepare(jars: &Jars) -> Result<PathBuf> {

@@ -100,16 +100,17 @@ pub struct Server {
 #[derive(Debug)]
 struct Part {
     service: Option<&'static str>,
-    /// Where its gRPC is; port 0 takes a free one at each start.
+    /// Where its HTTP and gRPC are to be; port 0 takes a free one at each start.
+    http_at: SocketAddr,
     grpc: SocketAddr,
     http: Client,
     process: Option<Process>,
 }
 
 impl Part {
-    fn new(service: Option<&'static str>, grpc: SocketAddr) -> Self {
+    fn new(service: Option<&'static str>, http_at: SocketAddr, grpc: SocketAddr) -> Self {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
-        Self { service, grpc, http: Client::new(nowhere), process: None }
+        Self { service, http_at, grpc, http: Client::new(nowhere), process: None }
     }
 }
 
@@ -141,13 +142,14 @@ impl Server {
                 let shared = tokio::task::spawn_blocking(Broker::shared).await;
                 shared.expect("the broker starts")
             };
-            let part = |service| Part::new(Some(service), free_address());
+            // Others know where a process is, so it is there again after a restart.
+            let part = |service| Part::new(Some(service), free_address(), free_address());
             let parts: Vec<_> = SERVICES.into_iter().map(part).collect();
             environment = distributed(&shared, &parts);
             broker = Some(shared);
             parts
         } else {
-            vec![Part::new(None, any)]
+            vec![Part::new(None, any, any)]
         };
         let mut server = Self {
             folder,
@@ -176,6 +178,11 @@ impl Server {
 
     async fn begin(&mut self) {
         let begun = Instant::now();
+        // Once for all: a process that reads the file while it is written takes the half for the whole.
+        if !self.options.config.is_empty() {
+            fs::write(self.config_path(), &self.options.config)
+                .expect("the folder can be written to");
+        }
         for index in 0..self.parts.len() {
             let command = self.command(&self.parts[index]);
             let log = self.log_path(self.parts[index].service);
@@ -196,7 +203,8 @@ impl Server {
     }
 
     fn command(&self, part: &Part) -> Command {
-        let mut command = program::command(&["up", "--http", "127.0.0.1:0"]);
+        let mut command = program::command(&["up"]);
+        command.arg("--http").arg(part.http_at.to_string());
         command.arg("--grpc").arg(part.grpc.to_string());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.arg("--data").arg(self.data_of(part.service));
@@ -207,11 +215,13 @@ impl Server {
             command.arg("--demo");
         }
         if !self.options.config.is_empty() {
-            let file = self.folder.path().join("millrace.toml");
-            fs::write(&file, &self.options.config).expect("the folder can be written to");
-            command.arg("--config").arg(file);
+            command.arg("--config").arg(self.config_path());
         }
         command
+    }
+
+    fn config_path(&self) -> PathBuf {
+        self.folder.path().join("millrace.toml")
     }
 
     fn log_path(&self, service: Option<&str>) -> PathBuf {
@@ -344,9 +354,33 @@ impl Server {
     ///
     /// If there is no such process, or it does not become ready again.
     pub async fn kill_and_restart(&mut self, service: &str) {
+        self.kill(service);
+        self.revive(service).await;
+    }
+
+    fn place_of(&self, service: &str) -> usize {
         let place = self.parts.iter().position(|part| part.service == Some(service));
-        let place = place.expect("the service has a process of its own");
+        place.expect("the service has a process of its own")
+    }
+
+    /// Ends the process that runs `service` at once, and leaves it so.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such process, or it does not run.
+    pub fn kill(&mut self, service: &str) {
+        let place = self.place_of(service);
         self.parts[place].process.take().expect("it is running").kill_9();
+    }
+
+    /// Starts the process that runs `service` again, on the same data and ports.
+    ///
+    /// # Panics
+    ///
+    /// If it runs, or does not become ready.
+    pub async fn revive(&mut self, service: &str) {
+        let place = self.place_of(service);
+        assert!(self.parts[place].process.is_none(), "{service} is running");
         let command = self.command(&self.parts[place]);
         let mut process = Process::start(command, self.log_path(Some(service)));
         let (http, _) = process.ready().await;

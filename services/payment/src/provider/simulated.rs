@@ -6,6 +6,7 @@
 //! | `decline` | the authorisation is declined |
 //! | `slow` | the authorisation is approved after a while |
 //! | `unknown_approved`, `unknown_declined` | the answer to the authorisation is lost; an inquiry tells it |
+//! | `silent` | the answer to the authorisation is lost, and no inquiry is answered either |
 //! | `duplicate_webhook` | every approval comes a second time, by webhook |
 //! | `capture_unknown`, `refund_unknown` | the answer is lost; an inquiry tells that it was done |
 //! | `capture_decline` | the money cannot be taken |
@@ -54,7 +55,7 @@ fn script(token: &str, operation: PaymentOperation) -> (Result<(), &'static str>
         ("decline", Authorize) => (Err("card_declined"), Manner::AtOnce),
         ("slow", Authorize) => (Ok(()), Manner::Slowly),
         ("unknown_declined", Authorize) => (Err("card_declined"), Manner::Never),
-        ("unknown_approved", Authorize)
+        ("silent" | "unknown_approved", Authorize)
         | ("capture_unknown", Capture)
         | ("refund_unknown", Refund) => (Ok(()), Manner::Never),
         ("capture_decline", Capture) => (Err("capture_refused"), Manner::AtOnce),
@@ -65,13 +66,14 @@ fn script(token: &str, operation: PaymentOperation) -> (Result<(), &'static str>
 }
 
 fn is_known(token: &str) -> bool {
-    const TOKENS: [&str; 10] = [
+    const TOKENS: [&str; 11] = [
         "",
         "approve",
         "decline",
         "slow",
         "unknown_approved",
         "unknown_declined",
+        "silent",
         "duplicate_webhook",
         "capture_unknown",
         "capture_decline",
@@ -187,7 +189,9 @@ impl Provider for Simulated {
     }
 
     fn inquire<'c>(&'c self, call: &'c Call) -> BoxFuture<'c, Option<Outcome>> {
-        Box::pin(std::future::ready(Some(outcome(call))))
+        let is_silent = call.token == "silent" && call.operation == PaymentOperation::Authorize;
+        let told = if is_silent { Outcome::Unknown } else { outcome(call) };
+        Box::pin(std::future::ready(Some(told)))
     }
 
     fn verify_webhook(&self, delivery: &Delivery) -> Result<Answer, WebhookError> {
@@ -249,6 +253,7 @@ mod tests {
             ("slow", "approved", "approved"),
             ("unknown_approved", "unknown", "approved"),
             ("unknown_declined", "unknown", "card_declined"),
+            ("silent", "unknown", "unknown"),
             ("no such token", "unknown_token", "unknown_token"),
         ] {
             let told = |outcome| match outcome {

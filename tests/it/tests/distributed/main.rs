@@ -3,3 +3,4 @@
 
 mod faults;
 mod mirrors;
+mod silence;

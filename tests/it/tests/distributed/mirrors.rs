@@ -1,9 +1,9 @@
 //! Consumers that are not ours read our topics and the mirrors: they know nothing but the shapes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use it::{Options, Server, text};
+use it::{Options, Server, lines, text};
 use serde_json::{Value, json};
 
 const SEED: &str =
@@ -23,6 +23,35 @@ fn client(program: &str, script: &str) -> Command {
     command.env("NODE_PATH", libraries.join("node_modules"));
     command.arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../clients-kafka").join(script));
     command
+}
+
+/// The folder below `parts` in the cache with the jars of the client in Java, and the variable that names
+/// another. `xtask/src/maven.rs` fills it.
+const SPRING: &str = "spring-kafka-3.3.11";
+const SPRING_VARIABLE: &str = "MILLRACE_SPRING_JARS";
+
+/// The client in Java, compiled into `folder`: Spring's own deserializer, and classes that have nothing of
+/// ours.
+fn spring(folder: &Path) -> Command {
+    let given = std::env::var_os(SPRING_VARIABLE).filter(|given| !given.is_empty());
+    let jars = given.map_or_else(|| it::broker::parts().join(SPRING), PathBuf::from);
+    let cure = "run `cargo xtask parts kafka-clients`, or `make test`";
+    assert!(jars.is_dir(), "Spring Kafka is missing: {cure}");
+    let sources = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../clients-kafka/spring");
+    let jars = format!("{}/*", jars.display());
+    let mut compiler = Command::new("javac");
+    compiler.args(["-cp", &jars, "-sourcepath"]).arg(&sources).arg("-d").arg(folder);
+    let models = sources.join("com/gk/ordermanagement/common/models");
+    let models = std::fs::read_dir(models).expect("the models are there");
+    let models = models.map(|model| model.expect("a folder can be read").path());
+    let output = compiler.args(models).arg(sources.join("Read.java")).output();
+    let output = output.expect("javac can be started: install a JDK of Java 17 or newer");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "the client in Java cannot be compiled:\n{said}");
+    let mut client = Command::new("java");
+    client.args(["-XX:TieredStopAtLevel=1", "-cp"]);
+    client.arg(format!("{}:{jars}", folder.display())).arg("Read");
+    client
 }
 
 /// Runs a client with the broker, and the topics and how many records to read of each. It prints a
@@ -119,6 +148,83 @@ fn seed_004(records: &[Value], server: &Server, id: &str) {
         let end = format!(r#"],"confirmedTime":null}}{after}}}"#);
         assert!(value.ends_with(&end), "{value}");
     }
+}
+
+/// What Spring's deserializer must find after an order that was confirmed, one of an unknown customer and
+/// one of more than there is.
+const SPRING_WANTED: [(&str, usize); 6] = [
+    ("order-placed", 3),
+    ("customer-validated", 2),
+    ("customer-failed", 1),
+    ("inventory-reserved", 2),
+    ("inventory-failed", 1),
+    ("payment-processed", 1),
+];
+
+/// Each record became the class that its header names, with every field that the class has.
+fn check_spring(records: &[Value], server: &Server, [paid, stranger, greedy]: [&str; 3]) {
+    let confirmed =
+        [("OrderPlacedEvent", "order-placed"), ("PaymentProcessedEvent", "payment-processed")];
+    for (class, topic) in [
+        ("CustomerValidatedEvent", "customer-validated"),
+        ("InventoryReservedEvent", "inventory-reserved"),
+    ]
+    .into_iter()
+    .chain(confirmed)
+    {
+        let found = of(records, server, topic);
+        let found: Vec<_> =
+            found.iter().filter(|record| record["value"]["orderId"] == paid).collect();
+        let [record] = found.as_slice() else { panic!("{topic}: {records:#?}") };
+        assert_eq!(record["class"], class, "{record}");
+        let value = &record["value"];
+        assert_eq!(value["type"], class, "{record}");
+        let order = &value["order"];
+        assert_eq!(order["orderId"], paid, "{record}");
+        assert_eq!(order["productIds"], json!(["item1", "item2"]), "{record}");
+        assert_eq!(order["customerId"], "OMS-Cust-001", "{record}");
+        assert_eq!(order["totalAmount"], json!(2599.99), "{record}");
+        assert!(
+            order["placedTime"].as_str().is_some_and(|time| time.starts_with("20")),
+            "{record}"
+        );
+        assert_eq!(order["confirmedTime"], Value::Null, "{record}");
+        let is_reserved = class == "InventoryReservedEvent";
+        assert_eq!(value["inventoryReserved"] == true, is_reserved, "{record}");
+    }
+    for (class, topic, id) in [
+        ("CustomerFailedEvent", "customer-failed", stranger),
+        ("InventoryFailedEvent", "inventory-failed", greedy),
+    ] {
+        let found = of(records, server, topic);
+        assert_eq!(found.len(), 1, "{topic}: {found:#?}");
+        assert_eq!(found[0]["class"], class);
+        assert_eq!(found[0]["value"], json!({"type": class, "orderId": id}), "{topic}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn springs_own_deserializer_makes_the_classes_that_the_header_names() {
+    let options = Options::demo().distributed().config("[compat]\nprofiles = [\"004\"]\n");
+    let server = Server::start_with(options).await;
+    let shop = server.shop();
+    let call = server.http().call(http::Method::POST, "/orders");
+    let call = call.header("content-type", "application/json").bytes(SEED.to_owned());
+    let paid = text(&call.send().await.is(202), "orderId");
+    shop.order_in(&paid, "confirmed").await;
+    let mut body = lines(&[("item2", 1)]);
+    body["customerId"] = json!("nobody");
+    let stranger = shop.placed(&body).await;
+    shop.order_in(&stranger, "rejected").await;
+    let greedy = shop.placed(&lines(&[("item2", 1_000_000)])).await;
+    shop.order_in(&greedy, "rejected").await;
+
+    let folder = server.folder().join("classes");
+    tokio::task::block_in_place(|| {
+        let records = run(spring(&folder), &server, &SPRING_WANTED);
+        check_spring(&records, &server, [&paid, &stranger, &greedy]);
+    });
+    server.finish();
 }
 
 #[tokio::test(flavor = "multi_thread")]

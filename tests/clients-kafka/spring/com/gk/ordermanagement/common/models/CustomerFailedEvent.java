@@ -1,0 +1,3 @@
+package com.gk.ordermanagement.common.models;
+
+public class CustomerFailedEvent extends Event {}

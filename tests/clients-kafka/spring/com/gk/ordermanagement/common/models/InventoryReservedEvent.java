@@ -1,0 +1,6 @@
+package com.gk.ordermanagement.common.models;
+
+public class InventoryReservedEvent extends Event {
+  public Order order;
+  public boolean inventoryReserved;
+}

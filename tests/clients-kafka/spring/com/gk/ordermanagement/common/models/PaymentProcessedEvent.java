@@ -1,0 +1,5 @@
+package com.gk.ordermanagement.common.models;
+
+public class PaymentProcessedEvent extends Event {
+  public Order order;
+}
