@@ -9,13 +9,17 @@
 //!    with the same durability and nothing else ([`raw`]).
 //! 3. An HTTP handler that reads a request and answers, under the same generator ([`empty`]).
 //!
+//! `--stream ADDR` serves what live push is measured against instead ([`stream`]).
+//!
 //! Every process that is started here is ended here.
 
 mod empty;
 mod raw;
 mod server;
+mod stream;
 mod table;
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
@@ -33,6 +37,9 @@ struct Arguments {
     /// The most orders that the raw loop writes again.
     #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000))]
     raw_orders: u64,
+    /// Instead of all that: serve bare streams at this address, for `millrace read --bare`.
+    #[arg(long, value_name = "ADDR")]
+    stream: Option<SocketAddr>,
 }
 
 /// Connections of the runs with single requests.
@@ -42,6 +49,9 @@ const BATCHES: [usize; 2] = [32, 1_024];
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    if let Some(address) = arguments.stream {
+        return stream::serve(address);
+    }
     let binary = server::binary()?;
     let generator = Generator { binary: binary.clone(), seconds: arguments.seconds };
     let mut table = Table::default();

@@ -32,7 +32,7 @@ use tokio::time::interval;
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
-pub(super) use self::http::{Connection, Target, find};
+pub(super) use self::http::{Connection, Target};
 use self::ledger::{Counts, Ledger};
 use self::pace::{Limit, Loop, Pace};
 use self::plan::{Mix, Plan};

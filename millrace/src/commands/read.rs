@@ -1,18 +1,18 @@
 //! `millrace read`: many readers of one stream, and how late what they read is.
 //!
-//! Each reader is a connection of its own to a stream of server-sent events, read by one thread that
-//! looks at the bytes no closer than it needs: how many events there are, and when the last of them
-//! was committed. A ticker changes the stock of one SKU at a fixed rate, and all readers follow that
+//! Each reader is a connection of its own to a stream of server-sent events. One thread reads them
+//! all ([`follow`]) and looks at the bytes no closer than it needs: how many events there are, and, of
+//! some readers, when the last of them was committed. A ticker changes the stock of one SKU at a fixed rate, and all readers follow that
 //! SKU, so that the rate does not depend on what else the server does. Stuck readers open the same
 //! stream and never read.
 
+mod follow;
 mod report;
 mod scan;
 
-use std::cell::RefCell;
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -21,13 +21,12 @@ use contracts::Clock as _;
 use contracts::clock::SystemClock;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::load::{Connection, Target};
 use crate::descriptors;
-use report::{Report, Server};
-use scan::Scan;
+use follow::Readers;
+use report::{Report, Run, Server};
 
 /// Connections that are being opened at the same time.
 const OPENING_MAX: usize = 128;
@@ -35,8 +34,6 @@ const OPENING_MAX: usize = 128;
 const READY_WITHIN: Duration = Duration::from_mins(1);
 /// Descriptors that are not streams.
 const OTHER_DESCRIPTORS: u64 = 64;
-/// Bytes that one look takes in.
-const LOOK_BYTES: usize = 64 * 1_024;
 /// Bytes that the system keeps for a reader that does not read.
 const STUCK_BYTES: u32 = 4 * 1_024;
 
@@ -52,6 +49,9 @@ pub(crate) struct ReadArgs {
     /// Readers that never read.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     stuck_readers: u64,
+    /// Readers whose every event is timed; the others are read in turn and counted.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    timed: u64,
     /// Seconds to measure, once all are there.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
@@ -61,6 +61,9 @@ pub(crate) struct ReadArgs {
     /// Follow the whole stock instead of one SKU.
     #[arg(long)]
     all: bool,
+    /// The server tells by itself, as `benches --stream` does: nothing is changed there.
+    #[arg(long, conflicts_with = "all")]
+    bare: bool,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -77,7 +80,7 @@ pub(crate) fn run(args: &ReadArgs) -> anyhow::Result<u8> {
         );
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = LocalSet::new().block_on(&runtime, read(args))?;
+    let report = runtime.block_on(read(args))?;
     let mut out = io::stdout().lock();
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&report)?)?;
@@ -87,56 +90,60 @@ pub(crate) fn run(args: &ReadArgs) -> anyhow::Result<u8> {
     Ok(u8::from(!report.is_good()))
 }
 
-/// What all readers share: they are one thread.
-struct Shared {
-    scan: Scan,
-    buffer: Vec<u8>,
-}
-
 async fn read(args: &ReadArgs) -> anyhow::Result<Report> {
     let target = Target::try_new(&args.url)?;
     let address = target.authority.to_socket_addrs()?.next().context("the host has no address")?;
-    let ticker = Ticker::prepare(&target).await?;
-    let path = if args.all {
-        "/api/v1/stock/stream?snapshot=false".to_owned()
-    } else {
-        format!("/api/v1/stock/stream?snapshot=false&sku={}", ticker.sku)
+    let ticker = if args.bare { None } else { Some(Ticker::prepare(&target).await?) };
+    let path = match &ticker {
+        Some(ticker) if !args.all => {
+            format!("/api/v1/stock/stream?snapshot=false&sku={}", ticker.sku)
+        }
+        _ => "/api/v1/stock/stream?snapshot=false".to_owned(),
     };
-    let request: Rc<str> = format!("{}\r\n", target.head("GET", &path)).into();
+    let request: Arc<str> = format!("{}\r\n", target.head("GET", &path)).into();
     let before = Server::ask(&target).await?;
-    let shared =
-        Rc::new(RefCell::new(Shared { scan: Scan::default(), buffer: vec![0; LOOK_BYTES] }));
     let stuck = open_all(address, &request, args.stuck_readers, Some(STUCK_BYTES)).await?;
     let open = open_all(address, &request, args.readers, None).await?;
-    let mut readers = JoinSet::new();
-    for stream in open {
-        readers.spawn_local(follow(stream, Rc::clone(&shared)));
-    }
+    let open: io::Result<Vec<_>> = open.into_iter().map(TcpStream::into_std).collect();
+    let readers = Readers::start(open?, args.timed)?;
     let with_readers = Server::ask(&target).await?;
-    shared.borrow_mut().scan.begin();
-    let began = Instant::now();
-    let until = began + Duration::from_secs(args.seconds);
-    let updates = ticker.tick(args.updates, until).await?;
+    let cpu_before = telemetry::cpu_micros();
+    readers.begin();
+    let until = Instant::now() + Duration::from_secs(args.seconds);
+    let updates = match ticker {
+        Some(ticker) => ticker.tick(args.updates, until).await?,
+        None => {
+            sleep_until(until).await;
+            0
+        }
+    };
     // What the last tick changed is still on its way.
     sleep_until(until + Duration::from_secs(1)).await;
     let after = Server::ask(&target).await?;
-    let lost = args.readers.saturating_sub(u64::try_from(readers.len())?);
-    readers.abort_all();
+    let cpu_us = telemetry::cpu_micros().saturating_sub(cpu_before);
+    let (scan, lost) = readers.end()?;
     drop(stuck);
-    let scan = std::mem::take(&mut shared.borrow_mut().scan);
-    let servers = [before, with_readers, after];
-    Ok(Report::new((args.readers, args.stuck_readers), args.seconds, updates, lost, &scan, servers))
+    Ok(Report::new(&Run {
+        readers: args.readers,
+        stuck: args.stuck_readers,
+        lost,
+        seconds: args.seconds,
+        updates,
+        cpu_us,
+        scan: &scan,
+        servers: [before, with_readers, after],
+    }))
 }
 
 async fn open_all(
     address: SocketAddr,
-    request: &Rc<str>,
+    request: &Arc<str>,
     count: u64,
     stuck: Option<u32>,
 ) -> anyhow::Result<Vec<TcpStream>> {
     use futures::StreamExt as _;
     let opened = futures::stream::iter(0..count)
-        .map(|_| timeout(READY_WITHIN, open(address, Rc::clone(request), stuck)))
+        .map(|_| timeout(READY_WITHIN, open(address, Arc::clone(request), stuck)))
         .buffer_unordered(OPENING_MAX);
     let opened: Vec<_> = opened.collect().await;
     opened.into_iter().map(|one| one.context("a stream is not ready in time")?).collect()
@@ -145,7 +152,7 @@ async fn open_all(
 /// Opens a stream and waits until it is ready; a stuck reader waits for nothing.
 async fn open(
     address: SocketAddr,
-    request: Rc<str>,
+    request: Arc<str>,
     stuck: Option<u32>,
 ) -> anyhow::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
@@ -175,23 +182,6 @@ async fn open(
 
 fn excerpt(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().take(300).collect()
-}
-
-/// Reads until the server ends the stream.
-async fn follow(stream: TcpStream, shared: Rc<RefCell<Shared>>) {
-    loop {
-        if stream.readable().await.is_err() {
-            return;
-        }
-        let mut shared = shared.borrow_mut();
-        let Shared { scan, buffer } = &mut *shared;
-        match stream.try_read(buffer) {
-            Ok(0) => return,
-            Ok(read) => scan.look(&buffer[..read], || SystemClock.now()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
-        }
-    }
 }
 
 /// Changes the stock of one SKU.

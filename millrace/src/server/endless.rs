@@ -3,7 +3,8 @@
 //! A connection of hyper keeps two buffers of 8 KiB and its state, 28 KB as measured, however little
 //! passes. Ten thousand readers of a stream would take 300 MB. A connection whose first request asks
 //! for a stream is therefore served here: the router answers it as always, and the answer is written
-//! chunk by chunk with nothing kept in between. Whatever is not plainly such a request goes to hyper.
+//! chunk by chunk with nothing kept in between; a stream of server-sent events is handed over, socket and
+//! all, to the one thread that writes them. Whatever is not plainly such a request goes to hyper.
 
 use std::io::{self, IoSlice};
 
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use contracts::Clock as _;
 use contracts::clock::SystemClock;
 use http_body_util::BodyExt as _;
+use live::sse::Handover;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -67,7 +69,12 @@ pub(super) async fn serve(
     request: Request<Body>,
     router: Router,
 ) -> io::Result<()> {
-    let Ok(answer) = Box::pin(router.oneshot(request)).await;
+    let Ok(mut answer) = Box::pin(router.oneshot(request)).await;
+    if let Some(handover) = Handover::of(&mut answer) {
+        stream.write_all(&head(&answer)).await?;
+        handover.give(stream.into_std()?);
+        return Ok(());
+    }
     let (mut incoming, mut outgoing) = stream.split();
     outgoing.write_all(&head(&answer)).await?;
     let mut body = answer.into_body();

@@ -12,7 +12,9 @@ mod ring;
 mod tests;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +22,7 @@ use contracts::Position;
 use smol_str::SmolStr;
 use tokio::sync::Notify;
 
+pub(crate) use client::Alike;
 pub use client::{Client, Opened, Step};
 pub use coalesce::{Change, Pending};
 pub use groups::Interest;
@@ -173,7 +176,9 @@ impl Drop for Seat {
     }
 }
 
-#[derive(Debug)]
+/// Tells the thread that writes for many clients that there may be something to write.
+type Bell = Box<dyn Fn() + Send + Sync>;
+
 struct Shared {
     options: Options,
     ring: RwLock<Ring>,
@@ -183,9 +188,23 @@ struct Shared {
     stop: Notify,
     /// Ticks left until the ring stops recording for nobody.
     linger: AtomicU64,
+    bell: OnceLock<Bell>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("options", &self.options).finish_non_exhaustive()
+    }
 }
 
 impl Shared {
+    fn wake(&self, number: u64, concerned: impl Fn(&Interest) -> bool) {
+        self.groups().wake(number, concerned);
+        if let Some(ring) = self.bell.get() {
+            ring();
+        }
+    }
+
     // A panic while a lock was held cannot leave the ring or the groups half changed: nothing in
     // between can panic but an allocation.
     fn read(&self) -> RwLockReadGuard<'_, Ring> {
@@ -217,6 +236,7 @@ impl Hub {
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
             linger: AtomicU64::new(0),
+            bell: OnceLock::new(),
         }))
     }
 
@@ -261,13 +281,18 @@ impl Hub {
         shared.stats.events.fetch_add(count, Ordering::Relaxed);
         let ring = shared.read();
         if let Some(tick) = ring.get(number) {
-            shared.groups().wake(number, |interest| tick.concerns(interest));
+            shared.wake(number, |interest| tick.concerns(interest));
         }
     }
 
     /// Everything behind this position can be told again, once that is known.
     pub fn floor(&self) -> Option<Position> {
         self.0.read().floor()
+    }
+
+    /// Everything up to this position was told, as far as that is known.
+    pub fn head(&self) -> Option<Position> {
+        self.0.read().head()
     }
 
     /// Brings back from the log what happened behind `from`, up to and with `to`; `to` must be the
@@ -280,7 +305,7 @@ impl Hub {
     /// listens meanwhile must load anew.
     pub fn skip(&self, to: Position) {
         let number = self.0.write().restart(to);
-        self.0.groups().wake(number, |_| true);
+        self.0.wake(number, |_| true);
     }
 
     /// Takes a seat for a stream or session, if there is room.
@@ -304,7 +329,13 @@ impl Hub {
     pub fn stop(&self) {
         self.0.stopping.store(true, Ordering::Release);
         self.0.stop.notify_waiters();
-        self.0.groups().wake(u64::MAX, |_| true);
+        self.0.wake(u64::MAX, |_| true);
+    }
+
+    /// Rings `bell` whenever there may be something to write, once clients were told of it; the first
+    /// one that is given is kept.
+    pub(crate) fn ring_when_told(&self, bell: Bell) {
+        drop(self.0.bell.set(bell));
     }
 
     /// Waits for the stop.

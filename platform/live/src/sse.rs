@@ -1,8 +1,14 @@
 //! Server-sent events: what is written on the wire, and the body of an endless answer.
+//!
+//! An answer is read either as a body, by whoever serves the connection, or its connection is handed
+//! over to the [`Sender`], one thread that writes the streams of all such connections.
+
+mod sender;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +24,8 @@ use http_body::Frame;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::hub::{Client, Reason, Seat, Step};
+
+pub use sender::Sender;
 
 /// The header that browsers send when they come back.
 pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -67,12 +75,19 @@ pub fn parse_id(text: &str) -> Option<Position> {
     Some(Position { segment: segment.parse().ok()?, index: index.parse().ok()? })
 }
 
+/// Tells a client when to come back.
+fn bye(after: Duration) -> Bytes {
+    event("bye", &format!(r#"{{"reconnectAfterMs":{}}}"#, after.as_millis()))
+}
+
 /// A client's stream: what is to be said first, then what happens.
 struct Live {
     client: Client,
     _seat: Seat,
     first: VecDeque<Bytes>,
-    heartbeat: Interval,
+    heartbeat: Duration,
+    /// Made when the stream is first read as a body.
+    beats: Option<Interval>,
     /// Whether something was said since the last heartbeat.
     spoke: bool,
     /// The position that the last heartbeat gave.
@@ -89,10 +104,16 @@ impl Live {
             if self.ended {
                 return None;
             }
+            let heartbeat = self.heartbeat;
+            let beats = self.beats.get_or_insert_with(|| {
+                let mut beats = interval_at(Instant::now() + heartbeat, heartbeat);
+                beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                beats
+            });
             tokio::select! {
                 biased;
                 step = self.client.next_chunks() => self.take(step),
-                _ = self.heartbeat.tick() => {
+                _ = beats.tick() => {
                     if !std::mem::take(&mut self.spoke) {
                         return Some(self.beat());
                     }
@@ -110,8 +131,7 @@ impl Live {
                 self.first.push_back(event_at("reset", &json, self.client.told()));
             }
             Step::Stop(after) => {
-                let json = format!(r#"{{"reconnectAfterMs":{}}}"#, after.as_millis());
-                self.first.push_back(event("bye", &json));
+                self.first.push_back(bye(after));
                 self.ended = true;
             }
         }
@@ -129,28 +149,67 @@ impl Live {
     }
 }
 
+/// A stream whose connection may be handed over: in the extensions of its answer.
+#[derive(Clone)]
+pub struct Handover {
+    live: Arc<Mutex<Option<Live>>>,
+    sender: Option<Sender>,
+}
+
+impl Handover {
+    /// Takes the stream out of `answer` if its sender is there; the body is empty from then on.
+    pub fn of<B>(answer: &mut http::Response<B>) -> Option<Self> {
+        let handover = answer.extensions_mut().remove::<Self>()?;
+        handover.sender.is_some().then_some(handover)
+    }
+
+    /// Lets the sender write the stream on `socket`, to which the head of the answer has been written
+    /// and whose body is written in the chunks of HTTP/1.1.
+    pub fn give(self, socket: std::net::TcpStream) {
+        let live = self.take();
+        if let (Some(live), Some(sender)) = (live, self.sender) {
+            sender.adopt(socket, live);
+        }
+    }
+
+    fn take(&self) -> Option<Live> {
+        // It is taken whole: nothing can be left half done in it.
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 /// The answer that never ends by itself: `first`, then what `client` hears, and a sign of life after
-/// each `heartbeat` of silence.
-pub fn answer((seat, client): (Seat, Client), first: Vec<Bytes>, heartbeat: Duration) -> Response {
-    let mut beats = interval_at(Instant::now() + heartbeat, heartbeat);
-    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// each `heartbeat` of silence. Who serves it may hand its connection over to `sender`.
+pub fn answer(
+    (seat, client): (Seat, Client),
+    first: Vec<Bytes>,
+    heartbeat: Duration,
+    sender: Option<Sender>,
+) -> Response {
     let mut opening = VecDeque::from(first);
     opening.push_front(Bytes::from_static(RETRY.as_bytes()));
     let live = Live {
         client,
         _seat: seat,
         first: opening,
-        heartbeat: beats,
+        heartbeat,
+        beats: None,
         spoke: false,
         beaten: None,
         ended: false,
     };
-    let chunks = stream::unfold(live, |mut live| async move {
-        let chunk = live.next().await?;
-        Some((chunk, live))
+    let handover = Handover { live: Arc::new(Mutex::new(Some(live))), sender };
+    let state = (handover.clone(), None);
+    let chunks = stream::unfold(state, |(handover, mut live): (Handover, Option<Live>)| async {
+        if live.is_none() {
+            live = handover.take();
+        }
+        let chunk = live.as_mut()?.next().await?;
+        Some((chunk, (handover, live)))
     });
     let mut response = Response::new(Body::new(Endless(Box::pin(chunks))));
     endless_headers(&mut response, HeaderValue::from_static("text/event-stream"));
+    response.extensions_mut().insert(handover);
     response
 }
 

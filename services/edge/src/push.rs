@@ -13,12 +13,17 @@ mod talk;
 mod tests;
 mod worker;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Thread;
 use std::time::Duration;
 
+use axum::response::Response;
+use bytes::Bytes;
 use contracts::{Clock, Event, EventKind, Position, Timestamp, Topic};
 use futures::future::BoxFuture;
-use live::hub::{Channel, Hub, Nature, Options};
+use live::hub::{Channel, Client, Hub, Nature, Options, Seat};
+use live::sse::{self, Sender};
 use serde::{Deserialize, Serialize};
 use telemetry::Tasks;
 use tokio::sync::Semaphore;
@@ -110,7 +115,16 @@ struct Inbox {
 
 /// Where events come in.
 #[derive(Debug, Clone, Default)]
-pub struct Feed(Arc<Mutex<Inbox>>);
+pub struct Feed(Arc<Door>);
+
+#[derive(Debug, Default)]
+struct Door {
+    inbox: Mutex<Inbox>,
+    /// The thread that takes events out, while it waits for the first.
+    waiting: Mutex<Option<Thread>>,
+    /// Whether anybody waits: asked on the thread that commits.
+    is_waited_for: AtomicBool,
+}
 
 impl Feed {
     /// Hears what was committed, in the sequence of the log. It is quick: it may be called on the
@@ -118,6 +132,15 @@ impl Feed {
     pub fn committed(&self, events: &[Arc<Event>]) {
         let (Some(first), Some(last)) = (events.first(), events.last()) else { return };
         let (first, last) = (first.id.position(), last.id.position());
+        self.put(events, first, last);
+        if self.0.is_waited_for.swap(false, Ordering::AcqRel)
+            && let Some(thread) = self.waiting().take()
+        {
+            thread.unpark();
+        }
+    }
+
+    fn put(&self, events: &[Arc<Event>], first: Position, last: Position) {
         let mut inbox = self.inbox();
         inbox.span = Some((inbox.span.map_or(first, |(from, _)| from), last));
         if inbox.events.len() >= EVENTS_MAX {
@@ -130,7 +153,26 @@ impl Feed {
 
     fn inbox(&self) -> MutexGuard<'_, Inbox> {
         // What is inside is taken as a whole and replaced by nothing: it cannot be half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Option<Thread>> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits, at most for `longest`, until something is there.
+    fn wait(&self, longest: Duration) {
+        *self.waiting() = Some(std::thread::current());
+        self.0.is_waited_for.store(true, Ordering::Release);
+        // In this sequence: what comes after the look wakes, what came before it is seen.
+        if self.inbox().span.is_none() {
+            std::thread::park_timeout(longest);
+        }
+        self.0.is_waited_for.store(false, Ordering::Release);
+    }
+
+    fn has_any(&self) -> bool {
+        self.inbox().span.is_some()
     }
 
     fn take(&self) -> Inbox {
@@ -154,6 +196,8 @@ pub struct Live {
     read_log: ReadLog,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
+    /// Writes the streams whose connections are handed over, once it runs.
+    sender: Arc<OnceLock<Sender>>,
     /// One look into the log at a time: the next client finds what it brought back.
     recalls: Arc<Semaphore>,
 }
@@ -182,6 +226,7 @@ impl Live {
             read_log,
             clock,
             tasks,
+            sender: Arc::default(),
             recalls: Arc::new(Semaphore::new(1)),
         }
     }
@@ -189,6 +234,11 @@ impl Live {
     /// Where events come in.
     pub fn feed(&self) -> Feed {
         self.feed.clone()
+    }
+
+    /// A stream of server-sent events: `first`, then what the client hears.
+    pub(crate) fn streamed(&self, reader: (Seat, Client), first: Vec<Bytes>) -> Response {
+        sse::answer(reader, first, self.settings.heartbeat(), self.sender.get().cloned())
     }
 
     pub(crate) fn now(&self) -> Timestamp {

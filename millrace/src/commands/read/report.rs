@@ -38,6 +38,20 @@ impl Server {
     }
 }
 
+/// How a run went, as its readers saw it.
+pub(super) struct Run<'s> {
+    pub(super) readers: u64,
+    pub(super) stuck: u64,
+    pub(super) lost: u64,
+    pub(super) seconds: u64,
+    pub(super) updates: u64,
+    /// CPU time of the readers.
+    pub(super) cpu_us: u64,
+    pub(super) scan: &'s Scan,
+    /// The server before, with the readers, and after.
+    pub(super) servers: [Server; 3],
+}
+
 /// What a run of readers found.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -56,18 +70,15 @@ pub(super) struct Report {
     server_mb_with_readers: u64,
     server_mb_after: u64,
     server_cpu_percent: u64,
+    /// What the readers themselves took.
+    readers_cpu_percent: u64,
     orders_confirmed_per_second: u64,
 }
 
 impl Report {
-    pub(super) fn new(
-        (readers, stuck_readers): (u64, u64),
-        seconds: u64,
-        updates: u64,
-        lost_readers: u64,
-        scan: &Scan,
-        [before, with, after]: [Server; 3],
-    ) -> Self {
+    pub(super) fn new(run: &Run<'_>) -> Self {
+        let Run { readers, stuck, lost, seconds, updates, cpu_us, scan, servers } = *run;
+        let [before, with, after] = servers;
         let millis =
             |quantile| scan.latency_us.value_at_quantile(quantile).div_euclid(MICROS_PER_MILLI);
         let megabytes = |server: Server| server.resident_bytes.div_euclid(BYTES_PER_MB);
@@ -76,8 +87,8 @@ impl Report {
         let per_second = |count: u64| count.div_euclid(measured);
         Self {
             readers,
-            stuck_readers,
-            lost_readers,
+            stuck_readers: stuck,
+            lost_readers: lost,
             seconds,
             updates,
             events: scan.events,
@@ -90,6 +101,7 @@ impl Report {
             server_mb_after: megabytes(after),
             server_cpu_percent: per_second(after.cpu_us.saturating_sub(with.cpu_us))
                 .div_euclid(10_000),
+            readers_cpu_percent: per_second(cpu_us).div_euclid(10_000),
             orders_confirmed_per_second: per_second(after.confirmed.saturating_sub(with.confirmed)),
         }
     }
@@ -124,8 +136,8 @@ impl fmt::Display for Report {
         )?;
         write!(
             f,
-            "           {} % of one processor, {} orders/s confirmed meanwhile",
-            self.server_cpu_percent, self.orders_confirmed_per_second
+            "           {} % of one processor, readers {} %, {} orders/s confirmed meanwhile",
+            self.server_cpu_percent, self.readers_cpu_percent, self.orders_confirmed_per_second
         )
     }
 }

@@ -2,6 +2,7 @@
 
 use contracts::Timestamp;
 use hdrhistogram::Histogram;
+use memchr::memmem;
 
 const EVENT: &[u8] = b"event: stock\n";
 const RESET: &[u8] = b"event: reset\n";
@@ -13,7 +14,8 @@ const LATENCY_US_MAX: u64 = 60_000_000;
 pub(super) struct Scan {
     pub(super) events: u64,
     pub(super) resets: u64,
-    /// Microseconds from the commit to a reader, once for each look that brought events.
+    /// Microseconds from the commit to a reader, of the readers that are watched, once for each look that
+    /// brought events.
     pub(super) latency_us: Histogram<u64>,
     /// The last time that was read, as text and as what it means: all readers get the same.
     last: (Vec<u8>, Timestamp),
@@ -34,10 +36,8 @@ impl Default for Scan {
 
 fn count(bytes: &[u8], needle: &[u8]) -> u64 {
     let mut count = 0;
-    let mut rest = bytes;
-    while let Some(at) = super::super::load::find(rest, needle) {
+    for _ in memmem::find_iter(bytes, needle) {
         count += 1;
-        rest = &rest[at.saturating_add(needle.len())..];
     }
     count
 }
@@ -50,20 +50,22 @@ impl Scan {
         self.latency_us.reset();
     }
 
-    /// Looks at bytes that a reader got.
-    pub(super) fn look(&mut self, bytes: &[u8], now: impl Fn() -> Timestamp) {
-        self.resets += count(bytes, RESET);
+    /// Counts what a reader got; returns how many events.
+    pub(super) fn count(&mut self, bytes: &[u8]) -> u64 {
         let events = count(bytes, EVENT);
-        if events == 0 {
+        self.events += events;
+        self.resets += count(bytes, RESET);
+        events
+    }
+
+    /// The same, and notes how late the last event is.
+    pub(super) fn look_at_time(&mut self, bytes: &[u8], now: impl Fn() -> Timestamp) {
+        if self.count(bytes) == 0 {
             return;
         }
-        self.events += events;
-        let Some(at) = bytes.windows(UPDATED_AT.len()).rposition(|window| window == UPDATED_AT)
-        else {
-            return;
-        };
+        let Some(at) = memmem::rfind(bytes, UPDATED_AT) else { return };
         let text = &bytes[at.saturating_add(UPDATED_AT.len())..];
-        let Some(end) = text.iter().position(|byte| *byte == b'"') else { return };
+        let Some(end) = memchr::memchr(b'"', text) else { return };
         let text = &text[..end];
         if self.last.0 != text {
             let parsed = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
@@ -86,11 +88,13 @@ mod tests {
             b"event: stock\nid: 1-0\ndata: {\"updatedAt\":\"2026-11-21T13:36:08.349911Z\"}\n\n\
                       event: reset\ndata: {}\n\n";
         let mut scan = Scan::default();
-        scan.look(bytes, || at.plus(std::time::Duration::from_millis(5)));
-        scan.look(b":\n\n", || unreachable!("nothing to be timed"));
+        scan.look_at_time(bytes, || at.plus(std::time::Duration::from_millis(5)));
+        scan.look_at_time(b":\n\n", || unreachable!("nothing to be timed"));
         assert_eq!((scan.events, scan.resets, scan.latency_us.len()), (1, 1, 1));
         let noted = scan.latency_us.max();
         assert!((4_990..=5_010).contains(&noted), "{noted}");
+        scan.count(bytes);
+        assert_eq!((scan.events, scan.resets, scan.latency_us.len()), (2, 2, 1), "not timed");
         scan.begin();
         assert_eq!((scan.events, scan.latency_us.len()), (0, 0));
     }

@@ -165,7 +165,7 @@ impl<'e> Opening<'e> {
 
     fn answer(mut self) -> Response {
         self.first.push(sse::event_at("ready", "{}", self.client.told()));
-        sse::answer((self.seat, self.client), self.first, self.edge.live.settings.heartbeat())
+        self.edge.live.streamed((self.seat, self.client), self.first)
     }
 }
 
@@ -311,7 +311,7 @@ async fn seed(
         // The original has no word for what was missed: the next change says what there is.
         client.was_reset();
     }
-    Ok(sse::answer((seat, client), Vec::new(), edge.live.settings.heartbeat()))
+    Ok(edge.live.streamed((seat, client), Vec::new()))
 }
 
 async fn show_overview(State(edge): State<Arc<Edge>>) -> Result<Response, Refusal> {

@@ -5,12 +5,17 @@ use std::time::{Duration, Instant};
 
 use contracts_grpc::v1;
 use futures::StreamExt as _;
+use live::sse::Sender;
 use tokio::runtime::Handle;
 
 use super::project::{Kept, Projection, whole_order};
 use super::{Inbox, Live};
 use crate::Services;
 
+/// How long the first change after a quiet time waits for what belongs to it.
+const GATHER: Duration = Duration::from_millis(10);
+/// Longest rest of a thread that nothing happens for: it looks whether it shall stop.
+const REST: Duration = Duration::from_millis(250);
 /// Orders that are looked up in one tick because an event does not say where they stand now.
 const LOOKUPS_MAX: usize = 256;
 /// Lookups at the same time.
@@ -24,8 +29,17 @@ fn now() -> Instant {
 }
 
 impl Live {
-    /// Starts the thread; it ends after [`live::hub::Hub::stop`]. Call it inside the runtime.
+    /// Starts the threads; they end after [`live::hub::Hub::stop`]. Call it inside the runtime.
     pub fn run(&self, services: &Services) -> std::io::Result<()> {
+        let sender = Sender::start(&self.hub)?;
+        drop(self.sender.set(sender.clone()));
+        // The process does not stop before everybody was told when to come back.
+        let hub = self.hub.clone();
+        self.tasks.spawn("live-send", async move {
+            hub.stopped().await;
+            let joined = tokio::task::spawn_blocking(move || sender.join()).await;
+            joined.unwrap_or_else(|error| tracing::warn!(%error, "the end was not waited for"));
+        });
         let (live, services, runtime) = (self.clone(), services.clone(), Handle::current());
         let thread = std::thread::Builder::new().name("live".into());
         thread.spawn(move || Worker { live, services, runtime, kept: Kept::default() }.run())?;
@@ -46,8 +60,14 @@ impl Worker {
         self.runtime.block_on(self.live.overview.load_alerts(&self.services));
         let mut due = now() + tick;
         while !self.live.hub.is_stopping() {
-            std::thread::sleep(due.saturating_duration_since(now()));
-            due = (due + tick).max(now());
+            // After a quiet time the first change is told at once; then the next tick is one tick later.
+            self.live.feed.wait(REST);
+            if !self.live.feed.has_any() {
+                continue;
+            }
+            let rest = due.saturating_duration_since(now()).max(GATHER.min(tick));
+            std::thread::sleep(rest);
+            due = now() + tick;
             self.tick();
         }
     }
