@@ -56,6 +56,8 @@ pub struct Draft {
     pub correlation: Option<OrderId>,
     /// The event that makes this one happen, if any.
     pub causation: Option<EventId>,
+    /// W3C trace context of the work that makes it, where that is not the transaction's own.
+    pub traceparent: Option<SmolStr>,
     /// What happened.
     pub data: EventData,
 }
@@ -63,13 +65,21 @@ pub struct Draft {
 impl Draft {
     /// An event of its own accord: no event made it happen.
     pub fn new(sequence: u64, data: impl Into<EventData>) -> Self {
-        Self { sequence, correlation: None, causation: None, data: data.into() }
+        Self { sequence, correlation: None, causation: None, traceparent: None, data: data.into() }
     }
 
-    /// An event that `cause` makes happen, in the same flow.
+    /// An event that `cause` makes happen, in the same flow and the same trace.
     pub fn caused_by(cause: &Event, sequence: u64, data: impl Into<EventData>) -> Self {
-        let causation = Some(cause.id);
-        Self { sequence, correlation: cause.correlation, causation, data: data.into() }
+        let (correlation, causation) = (cause.correlation, Some(cause.id));
+        let traceparent = cause.traceparent.clone();
+        Self { sequence, correlation, causation, traceparent, data: data.into() }
+    }
+
+    /// The same, in the trace of `traceparent`.
+    #[must_use]
+    pub fn traced(mut self, traceparent: Option<SmolStr>) -> Self {
+        self.traceparent = traceparent;
+        self
     }
 
     /// The same, in the flow of `order`.

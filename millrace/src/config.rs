@@ -15,8 +15,12 @@ use toml::{Table, Value};
 
 const DEFAULT_FILE: &str = "millrace.toml";
 const PREFIX: &str = "MILLRACE_";
-/// The variable by which other programs are told the brokers as well.
-const BROKERS: &str = "KAFKA_BOOTSTRAP_SERVERS";
+/// Variables by which other programs are told the same, and the keys that they stand for.
+const OTHERS: [(&str, &str); 3] = [
+    ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA__BOOTSTRAP_SERVERS"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "TRACING__OTLP"),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "TRACING__OTLP"),
+];
 /// Parts of key names whose values are never printed.
 const SECRETS: [&str; 4] = ["password", "secret", "token_key", "url"];
 
@@ -34,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) grpc: Listener,
     /// What is logged, and how.
     pub(crate) log: Log,
+    /// Where the steps of each piece of work are told.
+    pub(crate) tracing: telemetry::trace::Settings,
     /// How events travel between services.
     pub(crate) bus: BusKind,
     /// The brokers, where events travel over Kafka.
@@ -149,6 +155,7 @@ impl Default for Config {
             http: local(8090),
             grpc: local(9090),
             log: Log::default(),
+            tracing: telemetry::trace::Settings::default(),
             bus: BusKind::Embedded,
             kafka: bus::kafka::Settings::default(),
             services: Addresses::default(),
@@ -206,11 +213,12 @@ pub(crate) struct Overrides {
 /// Reads the configuration from all its sources.
 pub(crate) fn read(overrides: &Overrides) -> anyhow::Result<Config> {
     let ours = |(key, value): (String, String)| Some((key.strip_prefix(PREFIX)?.to_owned(), value));
-    let brokers = std::env::vars().find(|(key, value)| key == BROKERS && !value.is_empty());
+    let shared = OTHERS.iter().filter_map(|(name, key)| {
+        let (_, value) = std::env::vars().find(|(known, value)| known == name && !value.is_empty())?;
+        Some(((*key).to_owned(), value))
+    });
     // What is said to us alone comes later, and wins.
-    let environment: Vec<_> = brokers
-        .map(|(_, brokers)| ("KAFKA__BOOTSTRAP_SERVERS".to_owned(), brokers))
-        .into_iter()
+    let environment: Vec<_> = shared
         .chain(std::env::vars().filter_map(ours))
         .collect();
     let file = read_file(overrides.file.as_deref())?;
@@ -351,6 +359,7 @@ mod tests {
             ("", &[("BIN", "x")], "bin"),
             ("bus = 'carrier pigeon'", &[], "bus"),
             ("[kafka]\nservers = 'x'", &[], "servers"),
+            ("[tracing]\nzipkin = 'x'", &[], "zipkin"),
             ("[services.tax]\nurl = 'http://x:1'", &[], "tax"),
             ("bus = 'kafka'\n[compat]\nprofiles = ['003']", &[], "profiles"),
             ("[compat]\nprofiles = ['004']", &[], "compat.profiles"),

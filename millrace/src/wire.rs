@@ -27,6 +27,7 @@ use contracts_grpc::v1::inventory_client::InventoryClient;
 use contracts_grpc::v1::notifications_client::NotificationsClient;
 use contracts_grpc::v1::orders_client::OrdersClient;
 use contracts_grpc::v1::payments_client::PaymentsClient;
+use rpc::Traced;
 use store::{Schema, Stats, Store, StoreError, StoreOptions};
 use telemetry::{Metrics, Tasks};
 use tonic::server::NamedService;
@@ -299,7 +300,8 @@ impl Building<'_> {
     /// Lets others call a service: in process, and over the network.
     fn open<S>(&mut self, name: &'static str, server: S)
     where
-        S: Service<http::Request<Body>, Error = Infallible>
+        S: NamedService,
+        Traced<S>: Service<http::Request<Body>, Error = Infallible>
             + Service<
                 http::Request<tonic::body::Body>,
                 Response = http::Response<tonic::body::Body>,
@@ -309,10 +311,11 @@ impl Building<'_> {
             + Send
             + Sync
             + 'static,
-        <S as Service<http::Request<Body>>>::Response: IntoResponse,
-        <S as Service<http::Request<Body>>>::Future: Send + 'static,
-        <S as Service<http::Request<tonic::body::Body>>>::Future: Send + 'static,
+        <Traced<S> as Service<http::Request<Body>>>::Response: IntoResponse,
+        <Traced<S> as Service<http::Request<Body>>>::Future: Send + 'static,
+        <Traced<S> as Service<http::Request<tonic::body::Body>>>::Future: Send + 'static,
     {
+        let server = Traced::new(name, server);
         self.doors.open(name, rpc::Transport::in_process(server.clone()));
         self.served.push(S::NAME);
         self.grpc = mount(std::mem::take(&mut self.grpc), server);

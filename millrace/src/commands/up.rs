@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::bail;
-use telemetry::logs;
+use telemetry::{logs, trace};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::UpArgs;
@@ -59,6 +59,7 @@ async fn serve(config: &Config, chosen: &Chosen, with_demo: bool) -> anyhow::Res
     let http = server::bind("http", config.http.addr)?;
     let grpc = server::bind("grpc", config.grpc.addr)?;
     let addresses = (http.local_addr()?, grpc.local_addr()?);
+    trace::start(&config.tracing, &chosen.names())?;
     let house = wire::assemble(config, chosen).await?;
     if let Some(services) = house.services.as_ref().filter(|_| with_demo) {
         create_demo(services).await?;
@@ -74,7 +75,7 @@ async fn serve(config: &Config, chosen: &Chosen, with_demo: bool) -> anyhow::Res
         // Told twice: stop at once. The store is made for it.
         () = told_to_stop(&mut interrupt, &mut terminate) => tracing::warn!("stopped at once"),
     }
-    Ok(())
+    Ok(tokio::task::spawn_blocking(trace::stop).await?)
 }
 
 /// Creates the demo data. Services in other processes may still be starting.

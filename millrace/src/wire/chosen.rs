@@ -48,6 +48,11 @@ impl Chosen {
         self.0.contains(&name)
     }
 
+    /// Their names.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.0.clone()
+    }
+
     /// Whether any of them needs a store.
     pub(crate) fn has_tables(&self) -> bool {
         self.0.iter().any(|name| *name != "edge")

@@ -7,6 +7,7 @@ use store::parked::{self, ParkedState};
 use store::{Stage, Store, StoreError, Tx, log};
 
 use crate::policy::{self, Blocked, ConsumerStats, Wanted, count};
+use crate::spans::Traced;
 use crate::{Handler, HandlerError, Subscription};
 
 /// Segments read from the table at a time by a consumer that is behind.
@@ -158,8 +159,14 @@ impl Consumer {
     }
 
     fn attempt(&self, tx: &mut Tx, batch: &[Arc<Event>]) -> Result<(), HandlerError> {
+        let traced = Traced::begin(self.subscription.consumer, "millrace", batch);
+        let batch = traced.as_ref().map_or(batch, |traced| traced.events.as_slice());
         let call = Call { handler: self.subscription.handler.as_ref(), batch };
-        tx.attempt_on(&call, |tx, call| call.handler.handle(tx, call.batch))
+        let done = tx.attempt_on(&call, |tx, call| call.handler.handle(tx, call.batch));
+        if let Some(traced) = traced {
+            traced.end(done.as_ref().err());
+        }
+        done
     }
 
     /// Handles one event by itself, so that it fails by itself.

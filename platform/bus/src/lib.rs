@@ -13,6 +13,7 @@ pub mod embedded;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod policy;
+mod spans;
 
 use std::sync::Arc;
 

@@ -9,10 +9,12 @@ pub mod cursor;
 mod once;
 mod remote;
 mod status;
+mod traced;
 mod transport;
 
 pub use convert::{money, parse_money, parse_timestamp, timestamp};
 pub use once::once;
 pub use remote::BadUrl;
 pub use status::{problem, problem_message, status};
+pub use traced::Traced;
 pub use transport::Transport;

@@ -9,6 +9,7 @@ use contracts::{Draft, Event, EventId, Position, Timestamp};
 use futures::future::BoxFuture;
 use hashbrown::HashMap;
 use rusqlite::Connection;
+use telemetry::trace;
 
 use crate::cache::{AnyCache, AppendList, RecordCache};
 use crate::due::{Due, Dues};
@@ -222,7 +223,7 @@ impl Tx {
             time: self.now,
             correlation: draft.correlation,
             causation: draft.causation,
-            traceparent: None,
+            traceparent: draft.traceparent.or_else(trace::traceparent),
             data: draft.data,
         }));
         id

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use contracts::{Clock, Event};
 use futures::future::BoxFuture;
+use telemetry::trace;
 use tokio::sync::oneshot;
 
 use crate::checkpoints::Checkpointer;
@@ -191,8 +192,9 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
+        let context = trace::current();
         let run = move |tx: &mut Tx| -> Reply {
-            let result = tx.attempt(work);
+            let result = tx.attempt(|tx| trace::carried(context, work(tx)));
             Box::new(move |rolled_back| {
                 let result = match rolled_back {
                     None => result,

@@ -7,7 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
@@ -17,6 +17,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use contracts::Problem;
 use futures::FutureExt as _;
+use telemetry::trace::{self, Span, TRACEPARENT};
 use tokio::sync::Semaphore;
 
 use crate::error::Refusal;
@@ -87,7 +88,7 @@ pub(crate) async fn outermost(
         guarded(request, next).await
     } else {
         match gate.slots.try_acquire() {
-            Ok(_slot) => guarded(request, next).await,
+            Ok(_slot) => traced(request, next).await,
             Err(_) => saturated(gate.slots_max).into_response(),
         }
     };
@@ -99,6 +100,32 @@ pub(crate) async fn outermost(
         response.headers_mut().remove(X_FRAME_OPTIONS);
     }
     tracing::debug!(path = uri.path(), status = response.status().as_u16(), "answered");
+    response
+}
+
+/// A request is a step of its caller's trace, or begins one; it ends with the headers of the answer.
+async fn traced(request: Request, next: Next) -> Response {
+    let given = request.headers().get(TRACEPARENT);
+    if given.is_none() && !trace::is_on() {
+        return guarded(request, next).await;
+    }
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let name = || format!("{} {route}", request.method()).trim_end().to_owned();
+    let given = given.and_then(|value| value.to_str().ok());
+    let (context, mut span) = Span::answering("edge", given, name);
+    if let Some(span) = &mut span {
+        span.set("http.request.method", request.method().to_string());
+        span.set("http.route", route.to_owned());
+        span.set("url.path", request.uri().path().to_owned());
+    }
+    let response = trace::within(context, guarded(request, next)).await;
+    if let Some(span) = &mut span {
+        let status = response.status();
+        span.set("http.response.status_code", i64::from(status.as_u16()));
+        if status.is_server_error() {
+            span.fail(status);
+        }
+    }
     response
 }
 

@@ -11,8 +11,10 @@ use contracts::{CustomerId, Draft, Event, EventData, EventId, OrderId, OrderNumb
 use contracts_grpc::v1::customers_client::CustomersClient;
 use contracts_grpc::v1::orders_client::OrdersClient;
 use rpc::Transport;
+use smol_str::SmolStr;
 use store::{Store, StoreError, Tx};
 use telemetry::Metrics;
+use telemetry::trace::{self, Context, Span};
 use tokio::sync::Notify;
 
 use crate::config::Settings;
@@ -23,6 +25,7 @@ use crate::metrics::Meters;
 use crate::people::{People, Person};
 pub(crate) use crate::store::{Filter, Page};
 use crate::templates::{self, Places, Text};
+use crate::traces::Traces;
 
 /// No notification of this process is on record yet.
 const UNREAD: i64 = -1;
@@ -36,6 +39,7 @@ pub struct Notifications {
     people: People,
     /// The largest id that may be on record. What is larger is new, and need not be looked for.
     last: AtomicI64,
+    traces: Traces,
     /// Tells the sender that something waits. Only a hint: it looks by itself too.
     pub(crate) waiting: Arc<Notify>,
 }
@@ -45,6 +49,7 @@ pub(crate) struct Tried {
     id: i64,
     buyer: Option<CustomerId>,
     outcome: Outcome,
+    traceparent: Option<SmolStr>,
 }
 
 impl Notifications {
@@ -66,6 +71,7 @@ impl Notifications {
             mailer,
             people: People::new(customers, orders),
             last: AtomicI64::new(UNREAD),
+            traces: Traces::default(),
             waiting: Arc::default(),
         })
     }
@@ -80,7 +86,10 @@ impl Notifications {
             if self.is_known(tx, notification.id).await? {
                 continue;
             }
-            waits |= notification.is_pending();
+            if notification.is_pending() {
+                waits = true;
+                self.traces.keep(notification.id, event);
+            }
             if let Some(said) = said {
                 tx.publish(Draft::caused_by(event, 1, said).correlated(notification.order_id));
                 self.meters.logged.inc();
@@ -124,14 +133,27 @@ impl Notifications {
 
     /// Tries to send one message. Changes nothing: how it ended is recorded by [`Self::record`].
     pub(crate) async fn send(&self, notification: Notification) -> Tried {
-        let id = notification.id;
+        let mut span = self.traces.sending(&notification);
+        let context = span.as_ref().map(Span::context);
+        let mut tried = trace::within(context, self.try_to_send(notification)).await;
+        if let (Some(span), Outcome::NotNow { detail } | Outcome::Never { detail }) =
+            (&mut span, &tried.outcome)
+        {
+            span.fail(detail);
+        }
+        tried.traceparent = context.map(Context::traceparent);
+        tried
+    }
+
+    async fn try_to_send(&self, notification: Notification) -> Tried {
+        let (id, traceparent) = (notification.id, None);
         let (recipient, buyer) = match &notification.recipient {
             Recipient::Known(recipient) => (recipient.clone(), None),
             Recipient::Buyer => match self.people.buyer(notification.order_id).await {
                 Ok(buyer) => (buyer.clone(), Some(buyer)),
                 Err(problem) => {
                     let outcome = unanswered(problem.status, "the buyer of the order");
-                    return Tried { id, buyer: None, outcome };
+                    return Tried { id, buyer: None, outcome, traceparent };
                 }
             },
         };
@@ -142,7 +164,7 @@ impl Notifications {
                 Outcome::Never { detail: "no mail server is configured any more".to_owned() }
             }
         };
-        Tried { id, buyer, outcome }
+        Tried { id, buyer, outcome, traceparent }
     }
 
     async fn mail(
@@ -179,7 +201,7 @@ impl Notifications {
     async fn apply(&self, tx: &mut Tx, tried: Vec<Tried>) -> Result<(), StoreError> {
         let ids: Vec<_> = tried.iter().map(|tried| tried.id).collect();
         tx.load::<Notification>(&ids).await?;
-        for Tried { id, buyer, outcome } in tried {
+        for Tried { id, buyer, outcome, traceparent } in tried {
             let known = tx.get::<Notification>(&id).cloned();
             let Some(mut notification) = known.filter(Notification::is_pending) else {
                 continue;
@@ -191,7 +213,8 @@ impl Notifications {
                 self.count(&said);
                 let mut draft = Draft::new(1, said).correlated(notification.order_id);
                 draft.causation = Some(notification.event_id);
-                tx.publish(draft);
+                tx.publish(draft.traced(traceparent));
+                self.traces.forget(notification.id);
             }
             tx.put(notification);
         }

@@ -27,6 +27,7 @@ mod people;
 mod store;
 mod templates;
 pub mod timers;
+mod traces;
 
 pub use self::store::SCHEMA;
 pub use config::{Settings, Smtp};

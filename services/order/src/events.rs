@@ -51,7 +51,7 @@ impl Handler for Listener {
             let mut heard = Vec::with_capacity(batch.len());
             for event in batch {
                 match fact(&event.data) {
-                    Some((order, fact)) => heard.push(Heard { order, event: event.id, fact }),
+                    Some((order, fact)) => heard.push(Heard { order, event, fact }),
                     None => self.0.product_changed(tx, &event.data),
                 }
             }

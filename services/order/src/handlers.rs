@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ::store::{Store, StoreError, Tx};
-use contracts::{Draft, EventData, EventId, OrderId, OrderNumber};
+use contracts::{Draft, Event, EventData, OrderId, OrderNumber};
 use contracts_grpc::v1::catalog_client::CatalogClient;
 use telemetry::Metrics;
 
@@ -44,7 +44,7 @@ pub struct Heard<'e> {
     /// The order.
     pub order: OrderId,
     /// The event that tells it.
-    pub event: EventId,
+    pub event: &'e Event,
     /// What it tells.
     pub fact: Fact<'e>,
 }
@@ -127,7 +127,8 @@ impl Orders {
         tx.load::<Order>(&numbers).await?;
         let mut changes = Changes::new(&self.live);
         for heard in batch {
-            let cause = Cause::Event(heard.event);
+            let cause = Cause::Event(heard.event.id);
+            changes.in_trace_of(heard.event);
             self.apply(tx, heard.order, &heard.fact, &cause, &mut changes)?;
         }
         changes.tell_after_commit(tx);
@@ -225,8 +226,8 @@ fn save(
     let first = order.events_said.saturating_sub(said).saturating_add(1);
     let segment = (said > 0).then(|| tx.segment());
     for (sequence, data) in (first..).zip(says) {
-        let causation = cause.event();
-        tx.publish(Draft { sequence, correlation: Some(id), causation, data });
+        let (causation, traceparent) = (cause.event(), changes.traceparent());
+        tx.publish(Draft { sequence, correlation: Some(id), causation, traceparent, data });
     }
     changes.push(Change::new(before, &order, segment, tx.now()));
     tx.put(order);

@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use bus::HandlerError;
 use contracts::events::order::OrderReserved;
+use contracts::events::payment::PaymentOperation;
 use contracts::{Draft, Event, EventData, OrderId, OrderNumber, Timestamp};
+use smol_str::SmolStr;
 use store::{BoxFuture, Store, StoreError, Tx};
 use telemetry::Metrics;
+use telemetry::trace::{Context, Kind, Span};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use crate::config::Settings;
@@ -118,7 +121,7 @@ impl Payments {
                 (None, Wish::Hear(_)) => None,
             };
             if let Some((payment, change)) = changed {
-                keep(tx, Some(event), payment, change, &mut calls);
+                keep(tx, &Origin::of(event), payment, change, &mut calls);
             }
         }
         self.send(tx, calls);
@@ -157,14 +160,17 @@ impl Payments {
         let numbers: Vec<_> = answers.iter().map(|answer| answer.order_id.number()).collect();
         tx.load::<Payment>(&numbers).await?;
         let mut calls = Vec::new();
-        for Answer { order_id, operation, key, outcome } in answers {
+        for Answer { order_id, operation, key, outcome, traceparent } in answers {
             let known = tx.get::<Payment>(&order_id.number()).cloned();
             let Some(mut payment) = known.filter(|payment| payment.order_id == order_id) else {
                 tracing::warn!(order = %order_id, %key, "an answer for an order without a payment");
                 continue;
             };
             match payment.accept(Fact::Answered { key, outcome }, tx.now(), provider::key) {
-                Step::Moved(change) => keep(tx, None, payment, change, &mut calls),
+                Step::Moved(change) => {
+                    let origin = Origin { event: None, traceparent };
+                    keep(tx, &origin, payment, change, &mut calls);
+                }
                 Step::AlreadyApplied => {}
                 Step::NeverAsked => {
                     tracing::warn!(order = %order_id, %key, "an answer to what was never asked");
@@ -203,7 +209,7 @@ impl Payments {
             let overdue = tx.get::<Payment>(number).filter(is_overdue).cloned();
             let taken_up = overdue.and_then(|payment| changed(payment, Fact::Overdue, at));
             if let Some((payment, change)) = taken_up {
-                keep(tx, None, payment, change, &mut calls);
+                keep(tx, &Origin::default(), payment, change, &mut calls);
             }
         }
         self.send(tx, calls);
@@ -232,6 +238,7 @@ impl Payments {
             self.meters.inquiries.inc();
         }
         Box::pin(async move {
+            let mut span = traced(&call);
             let outcome = match provider {
                 Some(provider) => {
                     let asked = provider::ask(provider.as_ref(), &call);
@@ -240,7 +247,21 @@ impl Payments {
                 // The method is no longer configured: nobody can tell until it is again.
                 None => Outcome::Unknown,
             };
-            Answer { order_id: call.order_id, operation: call.operation, key: call.key, outcome }
+            if let Some(span) = &mut span {
+                match &outcome {
+                    Outcome::Approved { .. } => {}
+                    Outcome::Declined { code } => span.set("millrace.declined", code.clone()),
+                    Outcome::Unknown => span.fail("it did not answer"),
+                }
+            }
+            let below = span.as_ref().map(|span| span.context().traceparent());
+            Answer {
+                order_id: call.order_id,
+                operation: call.operation,
+                key: call.key,
+                outcome,
+                traceparent: below.or(call.traceparent),
+            }
         })
     }
 
@@ -325,10 +346,39 @@ fn changed(mut payment: Payment, fact: Fact, at: Timestamp) -> Option<(Payment, 
     }
 }
 
+/// The step of asking a provider, where that is part of a trace.
+fn traced(call: &Call) -> Option<Span> {
+    let parent = call.traceparent.as_deref().and_then(Context::parse);
+    let asks = match call.operation {
+        _ if call.is_inquiry => "inquire",
+        PaymentOperation::Authorize => "authorize",
+        PaymentOperation::Capture => "capture",
+        PaymentOperation::Void => "void",
+        PaymentOperation::Refund => "refund",
+    };
+    let mut span =
+        Span::start("payment", Kind::Client, parent, || format!("{} {asks}", call.method))?;
+    span.set("millrace.order", call.order_id.to_string());
+    Some(span)
+}
+
+/// What makes a payment change: an event, or the answer of a provider in the trace of the question.
+#[derive(Default)]
+struct Origin<'e> {
+    event: Option<&'e Event>,
+    traceparent: Option<SmolStr>,
+}
+
+impl<'e> Origin<'e> {
+    fn of(event: &'e Event) -> Self {
+        Self { event: Some(event), traceparent: event.traceparent.clone() }
+    }
+}
+
 /// Puts a changed payment and what is said of it into the transaction; adds the call that follows.
 fn keep(
     tx: &mut Tx,
-    cause: Option<&Event>,
+    origin: &Origin<'_>,
     payment: Payment,
     change: Change,
     calls: &mut Vec<Call>,
@@ -336,16 +386,18 @@ fn keep(
     let count = u64::try_from(change.says.len()).unwrap_or(0);
     let first = payment.said.saturating_sub(count).saturating_add(1);
     for (said, sequence) in change.says.into_iter().zip(first..) {
-        let draft = match cause {
+        let draft = match origin.event {
             Some(event) => Draft::caused_by(event, sequence, said),
-            None => Draft::new(sequence, said),
+            None => Draft::new(sequence, said).traced(origin.traceparent.clone()),
         };
         tx.publish(draft.correlated(payment.order_id));
     }
-    calls.extend(match change.act {
+    let call = match change.act {
         Act::Rest => None,
         Act::Perform => Call::of(&payment, false),
         Act::Inquire => Call::of(&payment, true),
-    });
+    };
+    let traceparent = origin.traceparent.clone();
+    calls.extend(call.map(|call| Call { traceparent, ..call }));
     tx.put(payment);
 }

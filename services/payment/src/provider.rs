@@ -48,6 +48,8 @@ pub(crate) struct Call {
     pub(crate) authorization: String,
     /// Whether only the outcome of an earlier call is asked for.
     pub(crate) is_inquiry: bool,
+    /// The trace that it belongs to, unless an earlier process knew it.
+    pub(crate) traceparent: Option<SmolStr>,
 }
 
 impl Call {
@@ -63,6 +65,7 @@ impl Call {
             token: payment.instruction.token.clone(),
             authorization: payment.authorization().to_owned(),
             is_inquiry,
+            traceparent: None,
         })
     }
 }
@@ -74,6 +77,8 @@ pub(crate) struct Answer {
     pub(crate) operation: PaymentOperation,
     pub(crate) key: ProviderKey,
     pub(crate) outcome: Outcome,
+    /// The trace that it belongs to, if that is known.
+    pub(crate) traceparent: Option<SmolStr>,
 }
 
 /// A webhook as it arrived.

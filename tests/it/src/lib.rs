@@ -15,6 +15,7 @@
 
 pub mod broker;
 pub mod client;
+pub mod collector;
 mod process;
 pub mod program;
 mod random;

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::store::Tx;
-use contracts::Timestamp;
+use contracts::{Event, Timestamp};
+use smol_str::SmolStr;
 use telemetry::Metrics;
 
 use super::counts::Counts;
@@ -60,11 +61,22 @@ impl Change {
 pub(super) struct Changes {
     live: Arc<Live>,
     list: Vec<Change>,
+    /// The trace that the event belongs to which makes the next changes.
+    traceparent: Option<SmolStr>,
 }
 
 impl Changes {
     pub(super) fn new(live: &Arc<Live>) -> Self {
-        Self { live: Arc::clone(live), list: Vec::new() }
+        Self { live: Arc::clone(live), list: Vec::new(), traceparent: None }
+    }
+
+    /// The changes that follow belong to the trace of `event`.
+    pub(super) fn in_trace_of(&mut self, event: &Event) {
+        self.traceparent.clone_from(&event.traceparent);
+    }
+
+    pub(super) fn traceparent(&self) -> Option<SmolStr> {
+        self.traceparent.clone()
     }
 
     pub(super) fn push(&mut self, change: Change) {
@@ -72,7 +84,7 @@ impl Changes {
     }
 
     pub(super) fn tell_after_commit(self, tx: &mut Tx) {
-        let Self { live, list } = self;
+        let Self { live, list, .. } = self;
         if !list.is_empty() {
             tx.after_commit(move || live.committed(&list));
         }

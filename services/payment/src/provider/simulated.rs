@@ -211,7 +211,13 @@ impl Provider for Simulated {
             (None, Some(code)) => Outcome::Declined { code },
             (Some(_), Some(_)) | (None, None) => Outcome::Unknown,
         };
-        Ok(Answer { order_id: notice.order_id, operation: notice.operation, key, outcome })
+        Ok(Answer {
+            order_id: notice.order_id,
+            operation: notice.operation,
+            key,
+            outcome,
+            traceparent: None,
+        })
     }
 }
 

@@ -17,6 +17,7 @@ use super::deadletters::DeadLetters;
 use super::group::Group;
 use super::record::{Content, Record, Turn};
 use crate::policy::{self, Blocked, ConsumerStats, Wanted, count};
+use crate::spans::Traced;
 use crate::{Handler, HandlerError};
 
 /// Records without any effect that are read before their place is written for them alone.
@@ -225,8 +226,11 @@ impl Worker {
         moves: Vec<Move>,
         events: &[Arc<Event>],
     ) -> Result<(), Failed> {
-        let (name, handler, events) = (self.name, Arc::clone(handler), events.to_vec());
-        self.block_on(self.store.transact(move |tx| {
+        let (name, handler) = (self.name, Arc::clone(handler));
+        let mut traced = Traced::begin(name, "kafka", events);
+        let given = traced.as_mut().map(|traced| std::mem::take(&mut traced.events));
+        let events = given.unwrap_or_else(|| events.to_vec());
+        let done = self.block_on(self.store.transact(move |tx| {
             Box::pin(async move {
                 // The place last: a handler may only ask before the first change of a transaction.
                 if !events.is_empty() {
@@ -234,7 +238,11 @@ impl Worker {
                 }
                 Ok(positions::advance(tx, name, &moves).await?)
             })
-        }))?
+        }))?;
+        if let Some(traced) = traced {
+            traced.end(done.as_ref().err());
+        }
+        done
     }
 
     fn advance(&self, moves: Vec<Move>) -> Result<(), Failed> {
@@ -328,13 +336,20 @@ impl Worker {
                 break;
             }
             let (handler, again) = (Arc::clone(handler), parked_event.clone());
+            let alone = std::slice::from_ref(&parked_event.event);
+            let mut traced = Traced::begin(self.name, "kafka", alone);
+            let given = traced.as_mut().and_then(|traced| traced.events.pop());
+            let event = given.unwrap_or_else(|| Arc::clone(&parked_event.event));
             let done: Result<(), Failed> = self.block_on(self.store.transact(move |tx| {
                 Box::pin(async move {
-                    let event = std::slice::from_ref(&again.event);
+                    let event = std::slice::from_ref(&event);
                     handler.handle(tx, event).await.map_err(Failed::Handler)?;
                     Ok(parked::remove(tx, &again)?)
                 })
             }))?;
+            if let Some(traced) = traced {
+                traced.end(done.as_ref().err());
+            }
             match done {
                 Ok(()) => count(&self.stats.handled, 1),
                 Err(Failed::Handler(error)) => return self.failed_again(parked_event, &error),
