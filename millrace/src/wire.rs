@@ -6,6 +6,7 @@
 mod chosen;
 mod consumers;
 mod doors;
+mod forward;
 mod mirrors;
 
 use std::convert::Infallible;
@@ -131,7 +132,10 @@ pub(crate) async fn assemble(config: &Config, chosen: &Chosen) -> anyhow::Result
         consumers = building.listen(store).await?;
     }
     let grpc = std::mem::take(&mut building.grpc);
-    let grpc = with_health_and_reflection(grpc, &building.served).await?;
+    let mut grpc = with_health_and_reflection(grpc, &building.served).await?;
+    if chosen.has("edge") {
+        grpc = forward::others(grpc, &building.doors, &building.tasks)?;
+    }
     let started = Arc::new(AtomicBool::new(false));
     let Building { tasks, metrics, doors, .. } = building;
     let live_metrics = metrics.clone();

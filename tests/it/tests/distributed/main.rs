@@ -1,6 +1,7 @@
 //! The product as a process per service, with a real broker between them.
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
+mod doors;
 mod faults;
 mod mirrors;
 mod silence;
