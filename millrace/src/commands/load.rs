@@ -18,7 +18,9 @@ mod report;
 mod single;
 mod watch;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,6 +117,9 @@ pub(crate) struct LoadArgs {
     /// What the draws follow from: the same seed orders the same SKUs.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Write the id and the idempotency key of every accepted order to this file, one per line.
+    #[arg(long, value_name = "FILE")]
+    acknowledged: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -188,13 +193,32 @@ async fn load(args: LoadArgs) -> anyhow::Result<Report> {
     let bulk_lines = usize::try_from(args.bulk_lines)?;
     let cpu_before = cpu_us(&target).await;
     let ledger = Ledger::try_new(watched.as_ref().map_or(1, |watched| watched.first))?;
+    // Before the load: a file that cannot be written must not cost a run.
+    let file = args.acknowledged.as_deref().map(create).transpose()?;
+    ledger.book().acknowledged = file.is_some().then(Vec::new);
     let run = Arc::new(Run { args, target, plan, pace, ledger, bulk_lines });
     measure(&run, watched, &channels).await;
+    if let Some(file) = file {
+        write_acknowledged(file, &run).context("--acknowledged: the file cannot be written")?;
+    }
     let cpu = cpu_us(&run.target).await.zip(cpu_before);
     let cpu = cpu.map(|(after, before)| after.saturating_sub(before));
     let verdict = if run.args.bare { Verdict::Unchecked } else { audit(&run.target).await };
     let book = run.ledger.book();
     Ok(Report::new(&book, run.args.setup(), cpu, verdict))
+}
+
+fn create(path: &Path) -> anyhow::Result<File> {
+    File::create(path).with_context(|| format!("--acknowledged: cannot create {}", path.display()))
+}
+
+fn write_acknowledged(file: File, run: &Run) -> io::Result<()> {
+    let acknowledged = run.ledger.book().acknowledged.take().unwrap_or_default();
+    let mut out = BufWriter::new(file);
+    for (order, id) in acknowledged {
+        writeln!(out, "{id} {}", run.plan.key(order))?;
+    }
+    out.flush()
 }
 
 async fn prepare(args: &LoadArgs, target: &Target, plan: &Plan) -> anyhow::Result<Watched> {

@@ -89,7 +89,7 @@ fn read_verdicts(run: &Run, body: &[u8], lines: &mut Vec<Line>) -> Option<Durati
             return false;
         };
         if let Some(id) = order_id(verdict) {
-            book.accept(id, line.ticket.intended_us, now_us);
+            book.accept(id, line.ticket, now_us);
             return false;
         }
         line.tries += 1;

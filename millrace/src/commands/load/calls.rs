@@ -35,7 +35,7 @@ async fn deliver(
                 let now_us = run.ledger.now_us();
                 let mut book = run.ledger.book();
                 match order.order_id.parse() {
-                    Ok(id) => book.accept(id, ticket.intended_us, now_us),
+                    Ok(id) => book.accept(id, ticket, now_us),
                     Err(error) => book.fail(|| error.to_string()),
                 }
                 Next::Done

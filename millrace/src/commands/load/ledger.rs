@@ -7,6 +7,8 @@ use contracts_grpc::v1::OrderStatus;
 use hdrhistogram::Histogram;
 use tokio::time::Instant;
 
+use super::pace::Ticket;
+
 /// Significant digits of the histograms.
 const DIGITS: u8 = 3;
 /// The longest latency that they tell from a longer one, in microseconds: an hour.
@@ -104,6 +106,8 @@ pub(super) struct Book {
     pub(super) failure: Option<String>,
     /// Why the changes could not be followed to the end.
     pub(super) watch_failure: Option<String>,
+    /// The index and the id of every order whose answer came, if somebody wants to know.
+    pub(super) acknowledged: Option<Vec<(u64, OrderId)>>,
 }
 
 /// The book, shared by the tasks of one thread.
@@ -124,6 +128,7 @@ impl Ledger {
             confirmed_us: Histogram::new_with_bounds(1, LATENCY_MAX_US, DIGITS)?,
             failure: None,
             watch_failure: None,
+            acknowledged: None,
         };
         Ok(Self { book: Arc::new(Mutex::new(book)), start: Instant::now() })
     }
@@ -147,8 +152,12 @@ impl Ledger {
 }
 
 impl Book {
-    /// The server has stored an order that was meant to be sent at `intended_us`.
-    pub(super) fn accept(&mut self, id: OrderId, intended_us: u64, now_us: u64) {
+    /// The server has stored the order of `ticket`.
+    pub(super) fn accept(&mut self, id: OrderId, ticket: Ticket, now_us: u64) {
+        if let Some(acknowledged) = &mut self.acknowledged {
+            acknowledged.push((ticket.order, id));
+        }
+        let intended_us = ticket.intended_us;
         let number = id.number().get();
         let Some(entry) = entry(&mut self.entries, self.first, number) else { return };
         if entry.accepted.replace((id, intended_us)).is_some() {
@@ -225,6 +234,23 @@ mod tests {
         OrderId::new(Timestamp::from_micros(1), OrderNumber::new(number), 0)
     }
 
+    fn sent(intended_us: u64) -> Ticket {
+        Ticket { order: 0, intended_us }
+    }
+
+    #[test]
+    fn every_answer_is_kept_if_somebody_wants_to_know() {
+        let ledger = Ledger::try_new(10).unwrap();
+        let mut book = ledger.book();
+        book.accept(id(10), sent(0), 1);
+        assert_eq!(book.acknowledged, None);
+        book.acknowledged = Some(Vec::new());
+        book.accept(id(11), Ticket { order: 1, intended_us: 0 }, 1);
+        // A second order under the same id is what somebody wants to know.
+        book.accept(id(11), Ticket { order: 2, intended_us: 0 }, 1);
+        assert_eq!(book.acknowledged, Some(vec![(1, id(11)), (2, id(11))]));
+    }
+
     #[test]
     fn an_order_counts_once_whichever_news_comes_first() {
         let ledger = Ledger::try_new(10).unwrap();
@@ -232,15 +258,15 @@ mod tests {
         book.change(11, OrderStatus::Confirmed, 900);
         book.change(10, OrderStatus::Placed, 100);
         assert_eq!(book.counts.confirmed, 0);
-        book.accept(id(11), 400, 700);
-        book.accept(id(10), 500, 700);
-        book.accept(id(10), 500, 800);
+        book.accept(id(11), sent(400), 700);
+        book.accept(id(10), sent(500), 700);
+        book.accept(id(10), sent(500), 800);
         book.change(10, OrderStatus::Rejected, 950);
         book.change(11, OrderStatus::Fulfilling, 999);
         assert_eq!((book.counts.accepted, book.counts.confirmed, book.counts.rejected), (2, 1, 1));
         assert_eq!(book.counts.open(), 0);
         assert_eq!((book.accepted_us.min(), book.confirmed_us.max()), (200, 500));
-        book.accept(id(12), 0, 2_500_000);
+        book.accept(id(12), sent(0), 2_500_000);
         assert!((2_499_000..2_502_000).contains(&book.accepted_us.max()));
         assert_eq!(book.counts.last_confirmed_us, 900);
     }
@@ -249,11 +275,11 @@ mod tests {
     fn orders_of_others_are_not_counted() {
         let ledger = Ledger::try_new(10).unwrap();
         let mut book = ledger.book();
-        book.accept(id(9), 0, 1);
+        book.accept(id(9), sent(0), 1);
         book.change(12, OrderStatus::Confirmed, 5);
         book.change(u64::MAX, OrderStatus::Confirmed, 5);
         assert_eq!((book.counts.accepted, book.counts.confirmed), (0, 0));
-        book.accept(id(13), 0, 1);
+        book.accept(id(13), sent(0), 1);
         assert_eq!(book.missing(), [id(13)]);
     }
 }

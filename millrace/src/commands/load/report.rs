@@ -196,6 +196,7 @@ mod tests {
     use contracts_grpc::v1::OrderStatus;
 
     use super::super::ledger::Ledger;
+    use super::super::pace::Ticket;
     use super::*;
 
     fn report() -> Report {
@@ -203,7 +204,7 @@ mod tests {
         let mut book = ledger.book();
         for number in 1..=4 {
             let id = OrderId::new(Timestamp::from_micros(1), OrderNumber::new(number), 0);
-            book.accept(id, 0, 2_000);
+            book.accept(id, Ticket { order: number, intended_us: 0 }, 2_000);
             let status = if number == 4 { OrderStatus::Rejected } else { OrderStatus::Confirmed };
             book.change(number, status, 500_000);
         }

@@ -96,7 +96,7 @@ fn judge(run: &Run, answer: &Answer<'_>, ticket: Ticket, overloads: &mut u32) ->
         && let Some(id) = order_id(answer.body)
     {
         let now_us = run.ledger.now_us();
-        run.ledger.book().accept(id, ticket.intended_us, now_us);
+        run.ledger.book().accept(id, ticket, now_us);
         return Next::Done;
     }
     *overloads += 1;
