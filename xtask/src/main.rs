@@ -3,6 +3,7 @@
 //! - `cargo xtask tidy`: the rules no compiler knows ([`tidy`]), as `file:line` and a cure.
 //! - `cargo xtask ci`: every gate in order ([`gates`]); stops at the first that refuses.
 //! - `cargo xtask schema`: write the client of the browser interface anew ([`schema`]).
+//! - `cargo xtask faults`: besiege the product as seven processes, and print a table ([`faults`]).
 //! - `cargo xtask fix`: apply lint fixes and format.
 //! - `cargo xtask clients`: run clients of the field against the product ([`clients`]).
 //! - `cargo xtask parts NAME`: make a part ready that cargo cannot build ([`parts`], [`maven`]).
@@ -16,6 +17,7 @@
 
 mod clients;
 mod environment;
+mod faults;
 mod gates;
 mod kafka_clients;
 mod maven;
@@ -36,6 +38,8 @@ const USAGE: &str = "usage: cargo xtask <command>
   ci              run every gate: format, words, tidy, lints, docs, dependencies
   schema          write ui/src/app/api/schema.ts anew from docs/openapi.json
   fix             apply lint fixes and format
+  faults [ARGS]   load the product as seven processes, kill and disturb it, and print a table of what
+                  is left (--help says what ARGS there are)
   clients         run clients of the field against the product that MILLRACE_BIN names
   parts NAME      make a part ready that tests need and print where it is: chromium, kafka, or
                   kafka-clients (the libraries of the tests' consumers in other languages)
@@ -61,6 +65,7 @@ fn run(arguments: &[String]) -> Result<()> {
         Some((command, [])) if command == "tidy" => tidy::run(&root),
         Some((command, [])) if command == "ci" => gates::ci(&root),
         Some((command, [])) if command == "schema" => schema::write(&root),
+        Some((command, rest)) if command == "faults" => faults::run(&root, rest),
         Some((command, [])) if command == "fix" => gates::fix(&root),
         Some((command, [])) if command == "clients" => clients::run(&root),
         Some((command, [part])) if command == "parts" && part == "kafka" => {

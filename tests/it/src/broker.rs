@@ -132,7 +132,8 @@ impl Broker {
              listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
              log.dirs={here}/log\noffsets.topic.replication.factor=1\n\
              offsets.topic.num.partitions=4\ntransaction.state.log.replication.factor=1\n\
-             transaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\n\
+             transaction.state.log.min.isr=1\n\
+             transaction.state.log.num.partitions=2\ngroup.initial.rebalance.delay.ms=0\n\
              auto.create.topics.enable=false\n"
         );
         let logging = format!(

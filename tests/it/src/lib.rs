@@ -7,6 +7,7 @@
 //! - [`Client`] speaks HTTP. An answer that was not read to its end is [`client::Lost`]: neither yes
 //!   nor no.
 //! - [`Shop`] has the words of the business: products, orders, what became of them.
+//! - [`siege`] loads the product, does something to it meanwhile, and judges what is left.
 //! - [`Random`] makes what is random, from a seed that is printed.
 //!
 //! **Invariant:** whatever a test did to the product, it ends with the audit.
@@ -21,6 +22,7 @@ pub mod program;
 mod random;
 mod server;
 pub mod shop;
+pub mod siege;
 
 pub use broker::Broker;
 pub use client::{Answer, Client, Lost};

@@ -65,8 +65,18 @@ impl Process {
 
     /// Asks it to end (SIGTERM).
     pub(crate) fn ask_to_stop(&self) {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        assert!(asked.is_ok_and(|status| status.success()), "`kill` can send a signal");
+        self.signal("TERM");
+    }
+
+    /// Sends it the signal `name`.
+    pub(crate) fn signal(&self, name: &str) {
+        let signal = format!("-{name}");
+        let sent = Command::new("kill").args([signal, self.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "`kill` can send a signal");
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// How it ended, if it has.

@@ -74,14 +74,26 @@ pub fn shown(output: &Output) -> String {
 ///
 /// If anything is wrong, or could not be checked.
 pub fn audit(folders: &[PathBuf]) -> Value {
+    let (is_clean, report) = try_audit(folders);
+    assert!(is_clean, "the audit is not clean: {report:#}");
+    report
+}
+
+/// Audits the stores in `folders` together; gives whether everything holds, and the report.
+///
+/// # Panics
+///
+/// If it could not be checked.
+pub fn try_audit(folders: &[PathBuf]) -> (bool, Value) {
     let mut arguments = vec![OsStr::new("audit"), "--json".as_ref()];
     for folder in folders {
         arguments.extend([OsStr::new("--data"), folder.as_ref()]);
     }
     let output = run(&arguments);
-    assert!(output.status.success(), "the audit is not clean: {}", shown(&output));
     let report = serde_json::from_slice(&output.stdout);
-    report.unwrap_or_else(|cause| panic!("the report is no JSON, {cause}: {}", shown(&output)))
+    let report: Value =
+        report.unwrap_or_else(|cause| panic!("the report is no JSON, {cause}: {}", shown(&output)));
+    (output.status.success(), report)
 }
 
 /// Loads a server as `millrace load` does, with `arguments` besides the address and `--json`, and gives

@@ -48,6 +48,8 @@ pub struct Options {
     distributed: bool,
     broker: Option<Arc<Broker>>,
     config: String,
+    /// Variables of every process; `{service}` in a value is the name of what it runs.
+    settings: Vec<(String, String)>,
 }
 
 impl Options {
@@ -68,6 +70,14 @@ impl Options {
     #[must_use]
     pub fn on_broker(mut self, broker: Arc<Broker>) -> Self {
         (self.distributed, self.broker) = (true, Some(broker));
+        self
+    }
+
+    /// The same, with this variable for every process. `{service}` in `value` becomes the name of the
+    /// service that the process runs: for databases that each has to itself.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -207,6 +217,9 @@ impl Server {
         command.arg("--http").arg(part.http_at.to_string());
         command.arg("--grpc").arg(part.grpc.to_string());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        let name = part.service.unwrap_or("all");
+        let set = self.options.settings.iter();
+        command.envs(set.map(|(key, value)| (key, value.replace("{service}", name))));
         command.arg("--data").arg(self.data_of(part.service));
         if let Some(service) = part.service {
             command.args(["--services", service]);
@@ -391,6 +404,30 @@ impl Server {
         self.parts[place].process = Some(process);
     }
 
+    /// Sends the process that runs `service` the signal `name`, such as `STOP`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such process, or it does not run.
+    pub fn signal(&self, service: &str, name: &str) {
+        let process = self.parts[self.place_of(service)].process.as_ref();
+        process.expect("it is running").signal(name);
+    }
+
+    /// The ids of the processes that run.
+    #[must_use]
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.parts.iter().filter_map(|part| Some(part.process.as_ref()?.id())).collect()
+    }
+
+    /// Bytes that all processes have logged.
+    #[must_use]
+    pub fn logged_bytes(&self) -> u64 {
+        let length =
+            |part: &Part| fs::metadata(self.log_path(part.service)).map_or(0, |log| log.len());
+        self.parts.iter().map(length).sum()
+    }
+
     /// Asks every process to end (SIGTERM); gives how the first that failed ended, or all of them,
     /// and how long that took.
     ///
@@ -424,6 +461,11 @@ impl Server {
     /// Audits the data, beside the running process or without it.
     pub fn audit(&self) -> Value {
         program::audit(&self.stores())
+    }
+
+    /// Audits the data; gives whether everything holds, and the report.
+    pub fn try_audit(&self) -> (bool, Value) {
+        program::try_audit(&self.stores())
     }
 
     /// The folders of the stores.

@@ -3,4 +3,5 @@
 
 mod refusals;
 mod rush;
+mod siege;
 mod stopping;
