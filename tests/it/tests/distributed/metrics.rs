@@ -34,7 +34,7 @@ async fn every_process_tells_what_dashboards_and_alerts_ask_for() {
     let server = Server::start_with(Options::demo().distributed()).await;
     let body = json!({"customerId": "OMS-Cust-001", "lines": [{"sku": "item1", "quantity": 1}]});
     server.shop().settled(&body).await;
-    let mut served = BTreeSet::new();
+    let mut told_by_all = BTreeSet::new();
     let mut of_service = BTreeMap::new();
     for service in SERVICES {
         let http = server.http_of(service);
@@ -50,7 +50,7 @@ async fn every_process_tells_what_dashboards_and_alerts_ask_for() {
         let types: Vec<_> = scraped.lines().filter(|line| line.starts_with("# TYPE")).collect();
         assert_eq!(types.len(), types.iter().collect::<BTreeSet<_>>().len(), "{service}");
         let samples = samples(&scraped);
-        served.extend(samples.keys().flat_map(|sample| names(sample)));
+        told_by_all.extend(samples.keys().flat_map(|sample| names(sample)));
         of_service.insert(service, samples);
     }
     for service in ["order", "inventory", "customer", "payment"] {
@@ -81,7 +81,7 @@ async fn every_process_tells_what_dashboards_and_alerts_ask_for() {
         asked.extend(names(&text).into_iter().map(|name| (name, file)));
     }
     assert!(files.len() > 2 && asked.len() > 20, "{files:?} {asked:?}");
-    asked.retain(|name, _| !served.contains(name));
-    assert!(asked.is_empty(), "nobody serves {asked:?}; there is {served:?}");
+    asked.retain(|name, _| !told_by_all.contains(name));
+    assert!(asked.is_empty(), "nobody serves {asked:?}; there is {told_by_all:?}");
     server.finish();
 }
