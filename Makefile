@@ -6,16 +6,21 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # Where `make run` keeps its database; git ignores the default.
 DATA ?= millrace-data
 
-.PHONY: help run test check fix bench shots tools
+.PHONY: help run up-distributed test check-deploy check fix bench shots tools
 .DEFAULT_GOAL := help
 
 help:   ## List these commands.
-	@grep -hE '^[a-z]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 8
+	@grep -hE '^[a-z-]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 8
 
 # The optimised build that the tests use: it spares the minutes of link-time optimisation.
 run: tools   ## Run every service in one process, with demo data: HTTP 127.0.0.1:8090, gRPC 127.0.0.1:9090.
 	@cargo xtask ui build --if-node
 	cargo run --profile ship-test --locked -p millrace -- up --demo --data $(DATA)
+
+up-distributed: tools   ## Run a process per service over Kafka until Ctrl-C (TRACE=1: with Zipkin; CHECK=1: try it, stop).
+	@cargo xtask ui build --if-node
+	cargo build --profile ship-test --locked -p millrace
+	@DATA=$(DATA) MILLRACE_BIN=$(CARGO_TARGET_DIR)/ship-test/millrace cargo xtask up-distributed $(if $(CHECK),--check)
 
 test: check   ## Run the checks, then every test; the last line is the totals.
 	@echo "== the browser interface"
@@ -24,6 +29,9 @@ test: check   ## Run the checks, then every test; the last line is the totals.
 	cargo build --locked --profile ship-test -p millrace
 	@echo "== all tests: unit, property, golden files, flows and faults; then the browser's"
 	@MILLRACE_BIN=$(CARGO_TARGET_DIR)/ship-test/millrace cargo xtask test
+
+check-deploy: tools   ## Check the rules, the chart and the compose file by the tools that read them.
+	@cargo xtask deploy check
 
 check: tools   ## Run every gate: format, words, house rules, lints, docs, dependencies.
 	@cargo xtask ci

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{audit, load, read, replay, up};
+use crate::commands::{audit, load, read, ready, replay, up};
 use crate::config::{self, Config, Overrides};
 
 /// The exit code of a command that could not do what it was asked.
@@ -31,6 +31,8 @@ enum Command {
     Load(load::LoadArgs),
     /// Follow a stream with many readers and measure how late they are.
     Read(read::ReadArgs),
+    /// Ask a running server whether it can serve: for health checks.
+    Ready(ConfigArgs),
     /// Publish a store's log once more, from its outbox.
     Replay(replay::ReplayArgs),
     /// Print the configuration in force, without secrets.
@@ -118,6 +120,7 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::Audit(args) => return runtime()?.block_on(audit::run(args)),
         Command::Load(args) => return load::run(args),
         Command::Read(args) => return read::run(&args),
+        Command::Ready(args) => ready::run(args.read()?.http.addr)?,
         Command::Replay(args) => println!("{}", runtime()?.block_on(replay::run(args))?),
         Command::Config(args) => println!("{}", args.read()?.to_toml()?),
         Command::Migrate(args) => {

@@ -3,5 +3,6 @@
 pub(crate) mod audit;
 pub(crate) mod load;
 pub(crate) mod read;
+pub(crate) mod ready;
 pub(crate) mod replay;
 pub(crate) mod up;

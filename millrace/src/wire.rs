@@ -123,13 +123,13 @@ pub(crate) async fn assemble(config: &Config, chosen: &Chosen) -> anyhow::Result
         served: Vec::new(),
         stream: chosen.stream(),
     };
-    let mut consumers = Consumers::default();
+    let mut consumers = Consumers::new(&building.metrics);
     tell_of_process(&building.metrics);
     if let Some(store) = &store {
         check_stream(store, chosen).await?;
         tell_of_store(&building.metrics, store);
         building.services(store, chosen).await?;
-        consumers = building.listen(store).await?;
+        building.listen(store, &mut consumers).await?;
     }
     let grpc = std::mem::take(&mut building.grpc);
     let mut grpc = with_health_and_reflection(grpc, &building.served).await?;
@@ -326,16 +326,15 @@ impl Building<'_> {
     }
 
     /// Starts what carries events to this process's services, and from them.
-    async fn listen(&mut self, store: &Store) -> anyhow::Result<Consumers> {
-        let mut consumers = Consumers::default();
+    async fn listen(&mut self, store: &Store, consumers: &mut Consumers) -> anyhow::Result<()> {
         let subscriptions = std::mem::take(&mut self.subscriptions);
         if self.config.bus == BusKind::Embedded {
             for subscription in subscriptions {
                 let name = subscription.consumer;
                 let stats = bus::embedded::subscribe(store, subscription).await?;
-                consumers.add(name, stats, &self.metrics);
+                consumers.add(name, stats);
             }
-            return Ok(consumers);
+            return Ok(());
         }
         let mut settings = self.config.kafka.clone();
         if settings.instance.is_empty() {
@@ -346,20 +345,20 @@ impl Building<'_> {
         let client = kafka::Client::connect(settings, mirrors, &self.tasks).await?;
         for subscription in subscriptions {
             let stats = kafka::consume(&client, store, &subscription, &self.tasks)?;
-            consumers.add(subscription.consumer, stats, &self.metrics);
+            consumers.add(subscription.consumer, stats);
         }
         if self.doors.is_open("order") && !self.config.compat.profiles.is_empty() {
             let orders = OrdersClient::new(self.doors.to("order", &self.tasks)?);
             let profiles = self.config.compat.profiles.clone();
             let mirror = mirrors::subscription(&client, profiles, orders)?;
             let stats = kafka::deliver(&client, store, &mirror, &self.tasks)?;
-            consumers.add(mirror.consumer, stats, &self.metrics);
+            consumers.add(mirror.consumer, stats);
         }
         let now = SystemClock.now().as_micros();
         let owner = format!("{}-{now}", std::process::id());
         let relay = Relay::start(&client, store, owner, &self.tasks).await?;
         consumers.add_relay(client, relay, &self.metrics);
-        Ok(consumers)
+        Ok(())
     }
 }
 
@@ -429,6 +428,25 @@ fn tell_of_process(metrics: &Metrics) {
     metrics.value_of("resident_bytes", "memory of the process", telemetry::resident_bytes);
 }
 
+/// Counts answers by the first digit of their status, and times them.
+fn answered(metrics: &Metrics) -> Arc<dyn Fn(u16, std::time::Duration) + Send + Sync> {
+    const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+    let family = metrics.family("http_answers", "answers by the class of their status", "class");
+    let counts: Arc<[AtomicU64; CLASSES.len()]> = Arc::default();
+    for (place, class) in CLASSES.into_iter().enumerate() {
+        let counts = Arc::clone(&counts);
+        family.count(class, move || counts[place].load(Ordering::Relaxed));
+    }
+    let took = metrics.histogram("http_answer_seconds", "time until an answer began");
+    Arc::new(move |status, span| {
+        let class = usize::from(status.div_euclid(100)).saturating_sub(1);
+        if let Some(count) = counts.get(class) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        took.observe(span.as_secs_f64());
+    })
+}
+
 /// `whole` is the store that has the tables of every service, if this process has them all.
 fn hooks(
     whole: Option<Store>,
@@ -438,6 +456,7 @@ fn hooks(
 ) -> edge::Hooks {
     let reader = whole.map(|store| store.reader().clone());
     edge::Hooks {
+        answered: answered(&metrics),
         metrics: Arc::new(move || metrics.render()),
         ready: Arc::new(move || consumers.readiness(started.load(Ordering::Acquire))),
         audit: Arc::new(move || {

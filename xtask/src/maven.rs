@@ -32,6 +32,18 @@ const SPRING_KAFKA: Jars = Jars {
     variable: "MILLRACE_SPRING_JARS",
 };
 
+/// Shows traces.
+const ZIPKIN: Jars = Jars {
+    folder: "zipkin-3.5.1",
+    pom: include_str!("../parts/zipkin/pom.xml"),
+    variable: "MILLRACE_ZIPKIN_JARS",
+};
+
+/// The folder with Zipkin's server, copied there if it is not: `cargo xtask parts zipkin`.
+pub(crate) fn zipkin() -> Result<PathBuf> {
+    prepare(&ZIPKIN)
+}
+
 /// The folder with Apache Kafka's jars, copied there if they are not: `cargo xtask parts kafka`.
 pub(crate) fn kafka() -> Result<PathBuf> {
     prepare(&KAFKA)

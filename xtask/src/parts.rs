@@ -27,8 +27,15 @@ const CHROMIUM: Packaged = Packaged {
     packages: &["chromium", "fonts-liberation"],
 };
 
+const PROMTOOL: Packaged = Packaged {
+    name: "promtool",
+    programs: &["promtool"],
+    variable: "MILLRACE_PROMTOOL",
+    packages: &["prometheus"],
+};
+
 /// Everything that [`prepare`] knows.
-const PACKAGED: [&Packaged; 1] = [&CHROMIUM];
+const PACKAGED: [&Packaged; 2] = [&CHROMIUM, &PROMTOOL];
 
 /// Makes the part `name` ready and prints where its program is: `cargo xtask parts chromium`.
 pub(crate) fn run(name: &str) -> Result<()> {
@@ -38,6 +45,11 @@ pub(crate) fn run(name: &str) -> Result<()> {
     };
     println!("{}", prepare(part)?.display());
     Ok(())
+}
+
+/// The program that checks what Prometheus reads, installed if that is needed and allowed.
+pub(crate) fn promtool() -> Result<PathBuf> {
+    prepare(&PROMTOOL)
 }
 
 /// The program of Chromium, installed if that is needed and allowed.
@@ -134,7 +146,7 @@ mod tests {
     #[test]
     fn an_unknown_part_is_refused_with_those_there_are() {
         let error = run("netscape").unwrap_err().to_string();
-        assert_eq!(error, "there is no part `netscape`; there are: chromium");
+        assert_eq!(error, "there is no part `netscape`; there are: chromium, promtool");
     }
 
     #[test]

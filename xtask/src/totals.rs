@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{clients, gates, kafka_clients, maven, ui};
+use crate::{clients, deploy, gates, kafka_clients, maven, ui};
 
 /// Sums over every `test result:` line of every test program, and over what other suites say.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -115,6 +115,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     // What the tests start beside cargo's own programs.
     maven::kafka()?;
     kafka_clients::prepare(root)?;
+    deploy::rules(root)?;
     let mut command = gates::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     command.args(arguments).current_dir(root).stdout(Stdio::piped());
     let mut child = command.spawn().context("cannot start cargo test")?;

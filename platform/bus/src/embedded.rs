@@ -146,10 +146,9 @@ impl Consumer {
         if batch.is_empty() {
             return Ok(());
         }
-        let blocked = &self.blocked;
+        let (blocked, begun) = (&self.blocked, policy::stopwatch());
         if !batch.iter().any(|event| blocked.blocks(event)) && self.attempt(tx, batch).is_ok() {
-            count(&self.stats.handled, batch.len());
-            count(&self.stats.batches, 1);
+            self.stats.handled(batch, tx.now(), begun.elapsed());
             return Ok(());
         }
         for event in batch {

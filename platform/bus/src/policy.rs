@@ -6,11 +6,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contracts::{Event, EventKind, Position, Timestamp};
 use store::parked::{self, Parked, ParkedState};
 use store::{StoreError, Tx};
+use telemetry::{Seconds, Sizes};
 
 use crate::HandlerError;
 
@@ -42,6 +43,29 @@ pub struct ConsumerStats {
     pub gaps: AtomicU64,
     /// Microseconds between the last batch's newest event and its being handled.
     pub delay_micros: AtomicU64,
+    /// Events of each batch.
+    pub batch_events: Sizes,
+    /// How long each batch took; on a transport, its COMMIT included.
+    pub batch_seconds: Seconds,
+}
+
+impl ConsumerStats {
+    /// A batch was handled.
+    pub(crate) fn handled(&self, batch: &[Arc<Event>], now: Timestamp, took: Duration) {
+        count(&self.handled, batch.len());
+        let Some(newest) = batch.iter().map(|event| event.time).max() else { return };
+        count(&self.batches, 1);
+        self.batch_events.observe(batch.len());
+        self.batch_seconds.observe(took);
+        let delay = u64::try_from(now.since(newest).as_micros()).unwrap_or(u64::MAX);
+        self.delay_micros.store(delay, Ordering::Relaxed);
+    }
+}
+
+/// Where the time begins that a batch takes.
+#[expect(clippy::disallowed_methods, reason = "a stopwatch for metrics: nothing depends on it")]
+pub(crate) fn stopwatch() -> Instant {
+    Instant::now()
 }
 
 pub(crate) fn count(counter: &AtomicU64, more: usize) {

@@ -56,8 +56,8 @@ fn begin_one(consumer: &'static str, event: &Event) -> Option<Span> {
     span.set("messaging.operation.type", "process");
     span.set("messaging.destination.name", kind.topic().name());
     span.set("messaging.message.id", event.id.to_string());
-    if let Some(order) = event.correlation {
-        span.set("millrace.order", order.to_string());
+    if let Some(correlation) = event.correlation {
+        span.set("millrace.correlation", correlation.to_string());
     }
     Some(span)
 }

@@ -9,6 +9,8 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
+use crate::families::Family;
+
 /// The metrics of this process.
 #[derive(Clone)]
 pub struct Metrics(Arc<Mutex<Registry>>);
@@ -93,6 +95,13 @@ impl Metrics {
         value: impl Fn() -> u64 + Send + Sync + 'static,
     ) {
         self.collect(Read { name: name.to_owned(), help, value, counts: false });
+    }
+
+    /// A metric that several members have, told apart by `label`.
+    pub fn family(&self, name: &'static str, help: &'static str, label: &'static str) -> Family {
+        let family = Family::new(name, help, label);
+        self.collect(family.clone());
+        family
     }
 
     /// Everything, as OpenMetrics text.

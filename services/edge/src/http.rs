@@ -99,7 +99,8 @@ fn table() -> Vec<Route> {
 
 /// The router over the table.
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
-    let gate = Arc::new(Gate::new(edge.settings.requests_in_flight_max));
+    let gate =
+        Arc::new(Gate::new(edge.settings.requests_in_flight_max, Arc::clone(&edge.hooks.answered)));
     let mut router = Router::new();
     for route in table() {
         router = router.route(route.path, route.handler);

@@ -134,6 +134,8 @@ pub struct Part {
 pub struct Hooks {
     /// All metrics in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Told of every answer but those to probes: its status, and how long it took to begin. Quick.
+    pub answered: Arc<dyn Fn(u16, Duration) + Send + Sync>,
     /// Whether the process can serve. Must be quick.
     pub ready: Arc<dyn Fn() -> Readiness + Send + Sync>,
     /// Runs the auditor and gives its findings.

@@ -6,6 +6,7 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
@@ -19,6 +20,7 @@ use contracts::Problem;
 use futures::FutureExt as _;
 use telemetry::trace::{self, Span, TRACEPARENT};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::error::Refusal;
 use crate::problem;
@@ -30,21 +32,24 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Lets requests in while there is room, and names each of them.
-#[derive(Debug)]
 pub(crate) struct Gate {
     slots: Semaphore,
     slots_max: usize,
     /// Differs from start to start, so that ids do too.
     prefix: u64,
     count: AtomicU64,
+    answered: Answered,
 }
+
+/// Told of every answer but those to probes.
+type Answered = Arc<dyn Fn(u16, Duration) + Send + Sync>;
 
 impl Gate {
     /// A gate for `slots_max` requests at once.
-    pub(crate) fn new(slots_max: usize) -> Self {
+    pub(crate) fn new(slots_max: usize, answered: Answered) -> Self {
         let prefix = std::hash::RandomState::new().build_hasher().finish();
         let slots = Semaphore::new(slots_max.min(Semaphore::MAX_PERMITS));
-        Self { slots, slots_max, prefix, count: AtomicU64::new(0) }
+        Self { slots, slots_max, prefix, count: AtomicU64::new(0), answered }
     }
 
     /// The caller's id if it can be logged and sent back, else a new one.
@@ -87,10 +92,13 @@ pub(crate) async fn outermost(
     let mut response = if is_probe(uri.path()) {
         guarded(request, next).await
     } else {
-        match gate.slots.try_acquire() {
+        let begun = Instant::now();
+        let response = match gate.slots.try_acquire() {
             Ok(_slot) => traced(request, next).await,
             Err(_) => saturated(gate.slots_max).into_response(),
-        }
+        };
+        (gate.answered)(response.status().as_u16(), begun.elapsed());
+        response
     };
     problem::render(&mut response, uri.path(), request_id.to_str().unwrap_or_default());
     // Pages of SockJS stand in frames; their own policy says in whose.
@@ -165,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_usable_request_id_is_kept_and_another_is_made_otherwise() {
-        let gate = Gate::new(1);
+        let gate = Gate::new(1, Arc::new(|_, _| {}));
         assert_eq!(id_for(&gate, Some(b"trace-7/3")), "trace-7/3");
         let made: Vec<_> = [None, Some(b"two words".as_slice()), Some(b"\xff".as_slice())]
             .into_iter()

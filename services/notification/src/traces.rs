@@ -31,7 +31,7 @@ impl Traces {
         let parent = self.kept().get(&notification.id).copied();
         let name = || format!("send {}", notification.channel.word());
         let mut span = Span::start("notification", Kind::Client, parent, name)?;
-        span.set("millrace.order", notification.order_id.to_string());
+        span.set("millrace.correlation", notification.order_id.to_string());
         Some(span)
     }
 

@@ -358,7 +358,7 @@ fn traced(call: &Call) -> Option<Span> {
     };
     let mut span =
         Span::start("payment", Kind::Client, parent, || format!("{} {asks}", call.method))?;
-    span.set("millrace.order", call.order_id.to_string());
+    span.set("millrace.correlation", call.order_id.to_string());
     Some(span)
 }
 
@@ -376,13 +376,7 @@ impl<'e> Origin<'e> {
 }
 
 /// Puts a changed payment and what is said of it into the transaction; adds the call that follows.
-fn keep(
-    tx: &mut Tx,
-    origin: &Origin<'_>,
-    payment: Payment,
-    change: Change,
-    calls: &mut Vec<Call>,
-) {
+fn keep(tx: &mut Tx, origin: &Origin<'_>, payment: Payment, change: Change, calls: &mut Vec<Call>) {
     let count = u64::try_from(change.says.len()).unwrap_or(0);
     let first = payment.said.saturating_sub(count).saturating_add(1);
     for (said, sequence) in change.says.into_iter().zip(first..) {

@@ -76,8 +76,8 @@ impl Collector {
         let service = TraceServiceServer::new(told.clone());
         let mut server = JoinSet::new();
         server.spawn(async move {
-            let served = Server::builder().add_service(service).serve(address).await;
-            served.expect("the collector can listen");
+            let ended = Server::builder().add_service(service).serve(address).await;
+            ended.expect("the collector can listen");
         });
         Self { told, address, _server: server }
     }

@@ -61,15 +61,18 @@ async fn one_order_is_one_trace(options: Options) {
     for (service, name, above) in WAY {
         let step = find(&steps, service, name).expect("the trace is whole");
         let parent = steps.iter().find(|other| other.id == step.parent);
-        let parent = parent.map_or(step.parent.clone(), |parent| {
-            assert!(parent.times.0 <= step.times.0, "{service} {name} began before its cause");
-            format!("{} {}", parent.service, parent.name)
-        });
+        let parent = parent.map_or_else(
+            || step.parent.clone(),
+            |parent| {
+                assert!(parent.times.0 <= step.times.0, "{service} {name} began before its cause");
+                format!("{} {}", parent.service, parent.name)
+            },
+        );
         assert!(above.contains(&parent.as_str()), "{service} {name} is below {parent}");
         assert!(!step.has_failed, "{step:?}");
         assert!(step.times.0 <= step.times.1, "{step:?}");
         if name.starts_with("process ") {
-            assert_eq!(step.attributes.get("millrace.order"), Some(&order), "{step:?}");
+            assert_eq!(step.attributes.get("millrace.correlation"), Some(&order), "{step:?}");
         }
     }
     let edge = find(&steps, "edge", "POST /api/v1/orders").expect("the trace is whole");
@@ -101,7 +104,7 @@ async fn every_order_begins_a_trace_where_all_are_sampled() {
     let quiet = server.post("/api/v1/orders", &body).header("traceparent", &unsampled).send().await;
     server.shop().order_in(&text(&quiet.is(202), "orderId"), "confirmed").await;
     let order = text(&server.shop().settled(&body).await, "orderId");
-    let is_of_order = |step: &Step| step.attributes.get("millrace.order") == Some(&order);
+    let is_of_order = |step: &Step| step.attributes.get("millrace.correlation") == Some(&order);
     let told = |step: &Step| step.name == "process order.confirmed" && is_of_order(step);
     let trace = collector.all(|steps| steps.iter().any(told)).await;
     let trace = trace.iter().find(|step| told(step)).map(|step| step.trace.clone());

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use contracts::{Event, Position, Topic, cloudevents};
+use contracts::{Event, Position, Timestamp, Topic, cloudevents};
 use rdkafka::error::KafkaError as Cause;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::future_producer::DeliveryFuture;
@@ -61,6 +61,33 @@ pub struct RelayStats {
     pub refused: AtomicU64,
     /// Microseconds between an event and its being published, as of the last one.
     pub delay_micros: AtomicU64,
+    /// The time of the first event that is not published, in microseconds since 1970; 0 if all are.
+    waiting_since: AtomicU64,
+}
+
+impl RelayStats {
+    /// How long the first event that is not published has waited at `now`, in microseconds.
+    pub fn waiting_micros(&self, now: Timestamp) -> u64 {
+        match self.waiting_since.load(Ordering::Relaxed) {
+            0 => 0,
+            since => u64::try_from(now.as_micros()).unwrap_or(0).saturating_sub(since),
+        }
+    }
+
+    /// An event waits that may be the first.
+    fn waits(&self, event: &Event) {
+        let since = u64::try_from(event.time.as_micros()).unwrap_or(0);
+        let (set, seen) = (Ordering::Relaxed, Ordering::Relaxed);
+        if self.waiting_since.compare_exchange(0, since, set, seen).is_err() {
+            // Another one that waits was there before.
+        }
+    }
+
+    /// What was taken is published; `first` is what waits next.
+    fn went(&self, first: Option<Timestamp>) {
+        let since = first.map_or(0, |first| u64::try_from(first.as_micros()).unwrap_or(0));
+        self.waiting_since.store(since, Ordering::Relaxed);
+    }
 }
 
 /// Why a session of the relay ended.
@@ -86,6 +113,12 @@ impl Fresh {
             return;
         }
         fresh.extend(events.iter().cloned());
+    }
+
+    /// The time of the first event that is here.
+    fn first(&self) -> Option<Timestamp> {
+        let fresh = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        fresh.front().map(|event| event.time)
     }
 
     /// Whole segments from `next` on, at most about [`EVENTS_MAX`] events; nothing if the first of
@@ -139,8 +172,11 @@ impl Relay {
         let wake = Arc::new(Notify::new());
         let hint = Arc::clone(&wake);
         let fresh = Arc::new(Fresh::default());
-        let told = Arc::clone(&fresh);
+        let (told, told_stats) = (Arc::clone(&fresh), Arc::clone(&stats));
         store.on_commit(Arc::new(move |events| {
+            if let Some(first) = events.first() {
+                told_stats.waits(first);
+            }
             told.add(events);
             hint.notify_one();
         }))?;
@@ -267,7 +303,11 @@ impl Session {
         if records || since >= RENEW_AFTER {
             self.record(relay).await?;
         }
+        if let Some(first) = events.first() {
+            relay.stats.waits(first);
+        }
         let Some(last) = events.last() else {
+            relay.stats.went(relay.fresh.first());
             let hint = relay.wake.notified();
             // A timer is no error: whoever is woken also looks.
             drop(tokio::time::timeout(REST, hint).await);
@@ -282,6 +322,7 @@ impl Session {
         count(&relay.stats.published, events.len());
         let delay = relay.store.clock().now().since(last.time).as_micros();
         relay.stats.delay_micros.store(u64::try_from(delay).unwrap_or(0), Ordering::Relaxed);
+        relay.stats.went(relay.fresh.first());
         Ok(())
     }
 

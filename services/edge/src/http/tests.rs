@@ -32,6 +32,7 @@ fn absent() -> Services {
 
 fn hooks(is_ready: bool) -> Hooks {
     Hooks {
+        answered: Arc::new(|_, _| {}),
         metrics: Arc::new(|| "orders_placed_total 7\n".to_owned()),
         ready: Arc::new(move || Readiness {
             started: true,

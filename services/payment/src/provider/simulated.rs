@@ -246,6 +246,7 @@ mod tests {
             token: token.into(),
             authorization: String::new(),
             is_inquiry: false,
+            traceparent: None,
         }
     }
 

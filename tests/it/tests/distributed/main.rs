@@ -3,5 +3,6 @@
 
 mod doors;
 mod faults;
+mod metrics;
 mod mirrors;
 mod silence;

@@ -26,11 +26,12 @@ export interface Consumer {
 
 /** The consumers that the metrics tell of. */
 export function consumersOf(metrics: ReadonlyMap<string, number>): Consumer[] {
-  const pattern = /^millrace_consumer_(\w+)_events_total$/;
+  const pattern = /^millrace_consumer_events_total\{consumer="(\w+)"\}$/;
   return [...metrics.keys()].flatMap((key) => {
     const name = pattern.exec(key)?.[1];
     if (!name) return [];
-    const value = (what: string): number => metrics.get(`millrace_consumer_${name}_${what}`) ?? 0;
+    const value = (what: string): number =>
+      metrics.get(`millrace_consumer_${what}{consumer="${name}"}`) ?? 0;
     return [
       {
         name,

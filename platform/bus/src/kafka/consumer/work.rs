@@ -1,7 +1,6 @@
 //! What is done with a batch: in one transaction with the places behind it, else event by event.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use contracts::{Event, Topic};
@@ -187,7 +186,7 @@ impl Worker {
 
     /// Handles `events` and writes the places behind them, in one transaction.
     fn commit(&self, group: &Group, events: &[Arc<Event>]) -> Result<(), Failed> {
-        let moves = self.moves(group);
+        let (moves, begun) = (self.moves(group), policy::stopwatch());
         match &self.work {
             Work::Inside(handler) => self.transact(handler, moves, events)?,
             Work::Outside(outward) => {
@@ -203,21 +202,15 @@ impl Worker {
                 self.advance(moves)?;
             }
         }
-        self.committed(group, events);
+        self.committed(group, events, begun.elapsed());
         Ok(())
     }
 
-    fn committed(&self, group: &Group, events: &[Arc<Event>]) {
+    fn committed(&self, group: &Group, events: &[Arc<Event>], took: Duration) {
         for place in group.places().values_mut() {
             place.committed();
         }
-        count(&self.stats.handled, events.len());
-        if let Some(newest) = events.iter().map(|event| event.time).max() {
-            count(&self.stats.batches, 1);
-            let delay = self.store.clock().now().since(newest).as_micros();
-            let delay = u64::try_from(delay).unwrap_or(u64::MAX);
-            self.stats.delay_micros.store(delay, Ordering::Relaxed);
-        }
+        self.stats.handled(events, self.store.clock().now(), took);
     }
 
     fn transact(

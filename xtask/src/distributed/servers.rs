@@ -1,0 +1,105 @@
+//! The servers that are not ours: how each is set up in its folder, and started.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{golang, maven};
+
+/// A `KRaft` cluster has a name; any will do.
+const CLUSTER: &str = "bWlsbHJhY2UtbG9jYWwtMQ";
+
+fn java(megabytes: u32) -> Command {
+    let mut java = Command::new("java");
+    java.args([&format!("-Xmx{megabytes}m"), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
+    java
+}
+
+/// One broker that is its own controller; what it was told before is still there.
+pub(super) fn kafka(folder: &Path, port: u16) -> Result<Command> {
+    let jars = maven::kafka()?;
+    let home = folder.join("kafka");
+    fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
+    let settings = home.join("server.properties");
+    let (here, controller) = (home.display(), port.saturating_add(1));
+    let text = format!(
+        "process.roles=broker,controller\nnode.id=1\n\
+         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+         controller.quorum.voters=1@127.0.0.1:{controller}\n\
+         controller.listener.names=CONTROLLER\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         log.dirs={here}/log\noffsets.topic.replication.factor=1\n\
+         offsets.topic.num.partitions=8\ntransaction.state.log.replication.factor=1\n\
+         transaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\n\
+         auto.create.topics.enable=false\n"
+    );
+    let logging = "appender.out.type=Console\nappender.out.name=out\n\
+                   appender.out.layout.type=PatternLayout\n\
+                   appender.out.layout.pattern=%d %p %c: %m%n\nrootLogger.level=WARN\n\
+                   rootLogger.appenderRef.out.ref=out\n";
+    fs::write(&settings, text).with_context(|| format!("cannot write {}", settings.display()))?;
+    fs::write(home.join("log4j2.properties"), logging).context("cannot write how Kafka logs")?;
+    let with_classes = || {
+        let mut java = java(512);
+        java.arg(format!("-Dlog4j2.configurationFile={}/log4j2.properties", home.display()));
+        java.arg("-cp").arg(format!("{}/*", jars.display()));
+        java
+    };
+    if !home.join("log").is_dir() {
+        let mut format = with_classes();
+        format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c"]).arg(&settings);
+        let done = format.output().context("cannot start `java`: install Java 17 or newer")?;
+        if !done.status.success() {
+            bail!("Kafka's folder: {}", String::from_utf8_lossy(&done.stderr));
+        }
+    }
+    let mut kafka = with_classes();
+    kafka.arg("kafka.Kafka").arg(&settings);
+    Ok(kafka)
+}
+
+/// Whether a broker answers what it can do (`ApiVersions`, version 0).
+pub(super) fn kafka_answers(address: SocketAddr) -> bool {
+    let request: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff];
+    let mut length = [0; 4];
+    let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) else {
+        return false;
+    };
+    let patience = stream.set_read_timeout(Some(Duration::from_secs(5)));
+    patience.is_ok() && stream.write_all(&request).is_ok() && stream.read_exact(&mut length).is_ok()
+}
+
+/// Zipkin, which keeps traces in memory.
+pub(super) fn zipkin(port: u16) -> Result<Command> {
+    let jar = maven::zipkin()?.join("zipkin-server-3.5.1-exec.jar");
+    if !jar.is_file() {
+        bail!("{} is missing: remove its folder and try again", jar.display());
+    }
+    let mut zipkin = java(384);
+    zipkin.arg("-jar").arg(jar).env("QUERY_PORT", port.to_string());
+    Ok(zipkin)
+}
+
+/// The collector: what comes by OTLP goes to Zipkin.
+pub(super) fn collector(folder: &Path, otlp: SocketAddr, zipkin: u16) -> Result<Command> {
+    let program = golang::collector()?;
+    let file = folder.join("otelcol.yaml");
+    let text = format!(
+        "receivers:\n  otlp:\n    protocols:\n      grpc:\n        endpoint: {otlp}\n\
+         processors:\n  batch:\n    timeout: 500ms\n\
+         exporters:\n  zipkin:\n    endpoint: http://127.0.0.1:{zipkin}/api/v2/spans\n\
+         service:\n  telemetry:\n    metrics:\n      level: none\n\
+         \x20 pipelines:\n    traces:\n      receivers: [otlp]\n      processors: [batch]\n\
+         \x20     exporters: [zipkin]\n"
+    );
+    fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    let mut collector = Command::new(program);
+    collector.arg("--config").arg(file);
+    Ok(collector)
+}

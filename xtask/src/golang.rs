@@ -1,0 +1,156 @@
+//! Parts that Go builds from its module proxy: into a folder of the cache, once per version.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::environment::{cache, variable};
+
+/// A program that Go builds.
+pub(crate) struct Built {
+    /// The folder below `parts` in the cache: name and version.
+    folder: &'static str,
+    /// The program in it.
+    program: &'static str,
+    /// The variable that names a program that is there already.
+    variable: &'static str,
+    how: How,
+}
+
+/// How a program is built.
+enum How {
+    /// `go install` of this package.
+    Install(&'static str),
+    /// By the collector's own builder, of this version, from this list of its parts.
+    Collector { builder: &'static str, parts: &'static str },
+    /// In a module of its own, because the package replaces some of its dependencies.
+    Module { package: &'static str, version: &'static str },
+}
+
+/// Takes traces over OTLP and gives them to Zipkin.
+const COLLECTOR: Built = Built {
+    folder: "otelcol-0.138.0",
+    program: "otelcol",
+    variable: "MILLRACE_OTELCOL",
+    how: How::Collector {
+        builder: "go.opentelemetry.io/collector/cmd/builder@v0.138.0",
+        parts: include_str!("../parts/otelcol/builder.yaml"),
+    },
+};
+
+/// Checks charts.
+const HELM: Built = Built {
+    folder: "helm-3.19.0",
+    program: "helm",
+    variable: "MILLRACE_HELM",
+    how: How::Install("helm.sh/helm/v3/cmd/helm@v3.19.0"),
+};
+
+/// Checks compose files.
+const COMPOSE: Built = Built {
+    folder: "compose-2.40.3",
+    program: "docker-compose",
+    variable: "MILLRACE_COMPOSE",
+    how: How::Module { package: "github.com/docker/compose/v2/cmd", version: "v2.40.3" },
+};
+
+/// The program of the OpenTelemetry collector: `cargo xtask parts otel`.
+pub(crate) fn collector() -> Result<PathBuf> {
+    COLLECTOR.prepare()
+}
+
+/// The program of Helm: `cargo xtask parts helm`.
+pub(crate) fn helm() -> Result<PathBuf> {
+    HELM.prepare()
+}
+
+/// The program of Docker Compose: `cargo xtask parts compose`.
+pub(crate) fn compose() -> Result<PathBuf> {
+    COMPOSE.prepare()
+}
+
+impl Built {
+    fn prepare(&self) -> Result<PathBuf> {
+        if let Some(given) = variable(self.variable) {
+            let given = PathBuf::from(given);
+            if !given.is_file() {
+                bail!("{} is not a file: {}", self.variable, given.display());
+            }
+            return Ok(given);
+        }
+        let home = cache()?.join("parts");
+        let program = home.join(self.folder).join(self.program);
+        if !program.is_file() {
+            self.build(&home)?;
+        }
+        Ok(program)
+    }
+
+    /// Builds in a folder of our own first: a build that was cut short is never taken for the whole.
+    fn build(&self, home: &Path) -> Result<()> {
+        let fresh = home.join(format!("{}.{}", self.folder, std::process::id()));
+        let folder = home.join(self.folder);
+        std::fs::create_dir_all(&fresh)
+            .with_context(|| format!("cannot make the folder {}", fresh.display()))?;
+        println!("== parts: go builds {} (one or two minutes, once)", self.folder);
+        let built = self.build_in(&fresh);
+        // What was built is one file; sources and module lists are not kept.
+        let kept = built.and_then(|()| {
+            let bin = home.join(format!("{}.bin.{}", self.folder, std::process::id()));
+            std::fs::create_dir_all(&bin)?;
+            std::fs::rename(fresh.join("out").join(self.program), bin.join(self.program))
+                .with_context(|| format!("Go has built no {}", self.program))?;
+            // Somebody else may have been faster: theirs is as good.
+            if std::fs::rename(&bin, &folder).is_err() {
+                std::fs::remove_dir_all(&bin)?;
+            }
+            Ok(())
+        });
+        std::fs::remove_dir_all(&fresh).context("cannot remove what was built from")?;
+        kept
+    }
+
+    fn build_in(&self, fresh: &Path) -> Result<()> {
+        match &self.how {
+            How::Install(package) => {
+                let mut install = go(fresh);
+                install.args(["install", package]).env("GOBIN", fresh.join("out"));
+                run(install)
+            }
+            How::Collector { builder, parts } => {
+                std::fs::write(fresh.join("builder.yaml"), parts)?;
+                let mut build = go(fresh);
+                build.args(["run", builder, "--config", "builder.yaml"]);
+                run(build)
+            }
+            How::Module { package, version } => {
+                let mut init = go(fresh);
+                init.args(["mod", "init", "millrace.parts/built"]);
+                run(init)?;
+                let mut get = go(fresh);
+                get.args(["get", &format!("{package}@{version}")]);
+                run(get)?;
+                let mut build = go(fresh);
+                build.args(["build", "-o"]).arg(fresh.join("out").join(self.program)).arg(package);
+                run(build)
+            }
+        }
+    }
+}
+
+fn go(folder: &Path) -> Command {
+    let mut command = Command::new("go");
+    command.current_dir(folder).env("CGO_ENABLED", "0").env("GOFLAGS", "");
+    command
+}
+
+fn run(mut command: Command) -> Result<()> {
+    let status = command
+        .status()
+        .context("cannot start `go`: install Go 1.24 or newer from https://go.dev/dl")?;
+    if !status.success() {
+        bail!("{command:?} ended with {status}");
+    }
+    Ok(())
+}
