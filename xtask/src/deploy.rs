@@ -86,7 +86,7 @@ fn compose(root: &Path) -> Result<()> {
     let folder = root.join("deploy");
     let config = |arguments: &[&str]| {
         let mut command = Command::new(&compose);
-        command.args(["compose"]).args(arguments).current_dir(&folder);
+        command.args(arguments).current_dir(&folder);
         said(&mut command)
     };
     let mut profiles: Vec<_> =
