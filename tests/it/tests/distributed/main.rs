@@ -2,4 +2,5 @@
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
 mod faults;
+mod live;
 mod mirrors;
