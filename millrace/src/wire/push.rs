@@ -28,9 +28,9 @@ impl Ways<'_> {
     /// Starts live push; `whole` is the store of this process if it holds what all services commit.
     pub(super) async fn open(&self, whole: Option<Store>) -> anyhow::Result<Live> {
         let live = match (whole, self.config.bus) {
-            (Some(store), _) => self.from_store(&store)?,
-            (None, BusKind::Kafka) => self.from_kafka().await?,
-            (None, BusKind::Embedded) => self.from_nothing(),
+            (Some(store), _) => self.hearing_store(&store)?,
+            (None, BusKind::Kafka) => self.hearing_topics().await?,
+            (None, BusKind::Embedded) => self.hearing_nothing(),
         };
         tell_of_push(self.metrics, &live);
         live.run(self.services)?;
@@ -42,7 +42,7 @@ impl Ways<'_> {
         Ok(live)
     }
 
-    fn from_store(&self, store: &Store) -> anyhow::Result<Live> {
+    fn hearing_store(&self, store: &Store) -> anyhow::Result<Live> {
         let reader = store.reader().clone();
         let read_log: edge::ReadLog = Arc::new(move |from| {
             let reader = reader.clone();
@@ -60,7 +60,7 @@ impl Ways<'_> {
     }
 
     /// Hears the topics, as every other edge does.
-    async fn from_kafka(&self) -> anyhow::Result<Live> {
+    async fn hearing_topics(&self) -> anyhow::Result<Live> {
         let client = kafka::Client::connect(self.config.kafka.clone(), Vec::new(), self.tasks);
         let client = client.await?;
         let asked = client.clone();
@@ -85,7 +85,7 @@ impl Ways<'_> {
     }
 
     /// The services are elsewhere, on the embedded bus, which nobody hears from outside.
-    fn from_nothing(&self) -> Live {
+    fn hearing_nothing(&self) -> Live {
         tracing::warn!(
             "live streams of this edge show the present and no changes: it is a process of its own, and \
              the bus is the embedded one; set bus = \"kafka\", or run the edge with the services"
