@@ -71,11 +71,16 @@ fn answer(mut socket: TcpStream, sockets: &Sockets) -> anyhow::Result<()> {
     Ok(())
 }
 
+#[expect(clippy::disallowed_methods, reason = "paces a thread, decides nothing")]
+fn now() -> Instant {
+    Instant::now()
+}
+
 fn send(sockets: &Sockets) {
-    let mut due = Instant::now();
+    let mut due = now();
     loop {
         due += ROUND;
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        std::thread::sleep(due.saturating_duration_since(now()));
         let at = SystemClock.now();
         let event = format!(
             "event: stock\nid: 100000-1\ndata: {{\"sku\":\"ticker-10000000000\",{LEVEL},\

@@ -8,6 +8,7 @@ mod consumers;
 mod doors;
 mod forward;
 mod mirrors;
+mod push;
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -140,6 +141,7 @@ pub(crate) async fn assemble(config: &Config, chosen: &Chosen) -> anyhow::Result
     let Building { tasks, metrics, doors, .. } = building;
     let live_metrics = metrics.clone();
     let whole = chosen.is_all_tables().then(|| store.clone()).flatten();
+    let whole_log = whole.clone();
     let hooks = hooks(whole, metrics, consumers, Arc::clone(&started));
     let (services, http) = if chosen.has("edge") {
         let services = edge::Services {
@@ -150,7 +152,9 @@ pub(crate) async fn assemble(config: &Config, chosen: &Chosen) -> anyhow::Result
             payments: PaymentsClient::new(doors.to("payment", &tasks)?),
             notifications: NotificationsClient::new(doors.to("notification", &tasks)?),
         };
-        let live = push(store.as_ref(), config, &services, &live_metrics, &tasks)?;
+        let ways =
+            push::Ways { config, services: &services, metrics: &live_metrics, tasks: &tasks };
+        let live = ways.open(whole_log).await?;
         let http = edge::router(services.clone(), config.edge.clone(), hooks, live);
         (Some(services), http)
     } else {
@@ -158,80 +162,6 @@ pub(crate) async fn assemble(config: &Config, chosen: &Chosen) -> anyhow::Result
     };
     let http = http.merge(grpc.clone());
     Ok(House { store, tasks, services, http, grpc, started })
-}
-
-/// Live push, fed by what the store commits, and able to read the log for those who come back.
-///
-/// An edge without a store hears no events yet: its streams answer with what there is, and then stay
-/// silent.
-fn push(
-    store: Option<&Store>,
-    config: &Config,
-    services: &edge::Services,
-    metrics: &Metrics,
-    tasks: &Tasks,
-) -> anyhow::Result<edge::Live> {
-    /// Segments that one look into the log reads.
-    const SEGMENTS_MAX: u32 = 64;
-    let reader = store.map(|store| store.reader().clone());
-    let read_log: edge::ReadLog = Arc::new(move |from| {
-        let reader = reader.clone();
-        Box::pin(async move {
-            let Some(reader) = reader else { return Ok(Vec::new()) };
-            let read = reader.read(move |rx| Box::pin(store::log::read(rx, from, SEGMENTS_MAX)));
-            read.await.map_err(|error: StoreError| error.to_string())
-        })
-    });
-    let clock: Arc<dyn Clock> = match store {
-        Some(store) => Arc::clone(store.clock()),
-        None => Arc::new(SystemClock),
-    };
-    let live = edge::Live::new(config.edge.live.clone(), read_log, clock, tasks.clone());
-    if let Some(store) = store {
-        let feed = live.feed();
-        store.on_commit(Arc::new(move |events| feed.committed(events)))?;
-    } else {
-        tracing::warn!("live streams of an edge without a store show the present and no changes");
-    }
-    tell_of_push(metrics, &live);
-    live.run(services)?;
-    let (hub, stopping) = (live.hub().clone(), tasks.stopping());
-    tasks.spawn("live", async move {
-        stopping.cancelled().await;
-        hub.stop();
-    });
-    Ok(live)
-}
-
-fn tell_of_push(metrics: &Metrics, live: &edge::Live) {
-    use live::hub::{Protocol, Stats};
-    let read = |pick: fn(&Stats) -> u64| {
-        let stats = Arc::clone(live.hub().stats());
-        move || pick(&stats)
-    };
-    let gauge = |name, help, pick| metrics.value_of(name, help, read(pick));
-    let count = |name, help, pick| metrics.count_of(name, help, read(pick));
-    gauge("live_sse", "readers of server-sent events", |stats| stats.listening(Protocol::Sse));
-    gauge("live_stomp", "clients of STOMP over a WebSocket", |stats| {
-        stats.listening(Protocol::Stomp)
-    });
-    gauge("live_sockjs", "clients of STOMP through SockJS", |stats| {
-        stats.listening(Protocol::Sockjs)
-    });
-    gauge("live_ring_bytes", "bytes kept for clients that are behind", |stats| {
-        stats.ring_bytes.load(Ordering::Relaxed)
-    });
-    count("live_ticks", "ticks that told something", |stats| stats.ticks.load(Ordering::Relaxed));
-    count("live_events", "events told", |stats| stats.events.load(Ordering::Relaxed));
-    count("live_resyncs", "times that a client was told to load anew", |stats| {
-        stats.resyncs.load(Ordering::Relaxed)
-    });
-    count("live_resumes", "clients that went on where they had stood", |stats| {
-        stats.resumes.load(Ordering::Relaxed)
-    });
-    count("live_refused", "clients refused for want of room", |stats| {
-        stats.refused.load(Ordering::Relaxed)
-    });
 }
 
 /// A house while it is built.

@@ -110,12 +110,11 @@ async fn read(args: &ReadArgs) -> anyhow::Result<Report> {
     let cpu_before = telemetry::cpu_micros();
     readers.begin();
     let until = Instant::now() + Duration::from_secs(args.seconds);
-    let updates = match ticker {
-        Some(ticker) => ticker.tick(args.updates, until).await?,
-        None => {
-            sleep_until(until).await;
-            0
-        }
+    let updates = if let Some(ticker) = ticker {
+        ticker.tick(args.updates, until).await?
+    } else {
+        sleep_until(until).await;
+        0
     };
     // What the last tick changed is still on its way.
     sleep_until(until + Duration::from_secs(1)).await;

@@ -11,6 +11,7 @@
 
 mod client;
 mod consumer;
+mod listener;
 mod partition;
 pub mod positions;
 mod relay;
@@ -20,6 +21,7 @@ mod writer;
 
 pub use client::Client;
 pub use consumer::{Outward, OutwardSubscription, consume, deliver};
+pub use listener::{Dated, Hear, Heard, ListenerStats, listen, recall};
 pub use relay::{Relay, RelayStats, replay};
 pub use settings::Settings;
 pub use topics::{DLT, Topics};

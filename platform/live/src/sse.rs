@@ -83,7 +83,7 @@ fn bye(after: Duration) -> Bytes {
 /// A client's stream: what is to be said first, then what happens.
 struct Live {
     client: Client,
-    _seat: Seat,
+    seat: Seat,
     first: VecDeque<Bytes>,
     heartbeat: Duration,
     /// Made when the stream is first read as a body.
@@ -190,7 +190,7 @@ pub fn answer(
     opening.push_front(Bytes::from_static(RETRY.as_bytes()));
     let live = Live {
         client,
-        _seat: seat,
+        seat,
         first: opening,
         heartbeat,
         beats: None,

@@ -26,7 +26,7 @@ mod prefer;
 mod problem;
 mod push;
 
-pub use push::{Feed, Live, LiveSettings, ReadLog};
+pub use push::{Dated, Feed, Live, LiveSettings, ReadLog, Recall};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,6 +11,7 @@ mod snapshots;
 mod talk;
 #[cfg(test)]
 mod tests;
+mod times;
 mod worker;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -104,10 +105,31 @@ impl LiveSettings {
 pub type ReadLog =
     Arc<dyn Fn(Position) -> BoxFuture<'static, Result<Vec<Arc<Event>>, String>> + Send + Sync>;
 
+/// When a shared log got an event, and the event.
+pub type Dated = (Timestamp, Arc<Event>);
+
+/// Reads a log that several edges hear: what it got since a time, those of each key in their sequence;
+/// `None` if it does not keep that any more, or if there are more than so many.
+pub type Recall = Arc<
+    dyn Fn(Timestamp, usize) -> BoxFuture<'static, Result<Option<Vec<Dated>>, String>>
+        + Send
+        + Sync,
+>;
+
+/// Where what happened can be read again.
+#[derive(Clone)]
+enum Log {
+    /// The log of the store that this edge shares with all services: positions are its own.
+    Own(ReadLog),
+    /// One that several edges hear, over a network: positions are times ([`times`]).
+    Shared(Recall),
+}
+
 /// Committed events that the next tick will tell.
 #[derive(Debug, Default)]
 struct Inbox {
-    events: Vec<Arc<Event>>,
+    /// Each with the position at which it is told.
+    events: Vec<(Position, Arc<Event>)>,
     /// Where the first and the last of them stand, those that nobody is told of included.
     span: Option<(Position, Position)>,
     overflowed: bool,
@@ -122,6 +144,8 @@ struct Door {
     inbox: Mutex<Inbox>,
     /// The thread that takes events out, while it waits for the first.
     waiting: Mutex<Option<Thread>>,
+    /// The position of what was heard of a shared log last.
+    last: Mutex<Option<Position>>,
     /// Whether anybody waits: asked on the thread that commits.
     is_waited_for: AtomicBool,
 }
@@ -132,7 +156,44 @@ impl Feed {
     pub fn committed(&self, events: &[Arc<Event>]) {
         let (Some(first), Some(last)) = (events.first(), events.last()) else { return };
         let (first, last) = (first.id.position(), last.id.position());
-        self.put(events, first, last);
+        let told = events.iter().map(|event| (event.id.position(), event));
+        self.put(told, (first, last));
+    }
+
+    /// Hears what a shared log got, which has been heard up to `up_to`; `has_gap` if something before
+    /// it is lost.
+    pub fn heard(&self, events: &[Dated], up_to: Timestamp, has_gap: bool) {
+        let mut last = *self.last();
+        let first = times::behind(last, up_to);
+        let mut placed = Vec::with_capacity(events.len());
+        for (_, event) in events {
+            let position = times::behind(last, up_to);
+            last = Some(position);
+            placed.push((position, event));
+        }
+        let to = last.filter(|_| !events.is_empty()).unwrap_or(first);
+        *self.last() = Some(to);
+        if has_gap {
+            self.inbox().overflowed = true;
+        }
+        self.put(placed.into_iter(), (first, to));
+    }
+
+    fn put<'e>(
+        &self,
+        events: impl Iterator<Item = (Position, &'e Arc<Event>)>,
+        (first, last): (Position, Position),
+    ) {
+        {
+            let mut inbox = self.inbox();
+            inbox.span = Some((inbox.span.map_or(first, |(from, _)| from), last));
+            if inbox.events.len() >= EVENTS_MAX {
+                inbox.overflowed = true;
+            } else {
+                let told = events.filter(|(_, event)| is_told(event.data.kind()));
+                inbox.events.extend(told.map(|(position, event)| (position, Arc::clone(event))));
+            }
+        }
         if self.0.is_waited_for.swap(false, Ordering::AcqRel)
             && let Some(thread) = self.waiting().take()
         {
@@ -140,15 +201,8 @@ impl Feed {
         }
     }
 
-    fn put(&self, events: &[Arc<Event>], first: Position, last: Position) {
-        let mut inbox = self.inbox();
-        inbox.span = Some((inbox.span.map_or(first, |(from, _)| from), last));
-        if inbox.events.len() >= EVENTS_MAX {
-            inbox.overflowed = true;
-            return;
-        }
-        let told = events.iter().filter(|event| is_told(event.data.kind()));
-        inbox.events.extend(told.map(Arc::clone));
+    fn last(&self) -> MutexGuard<'_, Option<Position>> {
+        self.0.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn inbox(&self) -> MutexGuard<'_, Inbox> {
@@ -182,7 +236,7 @@ impl Feed {
 
 /// Whether an event can change what a screen shows.
 fn is_told(kind: EventKind) -> bool {
-    matches!(kind.topic(), Topic::Order | Topic::Payment | Topic::Stock)
+    Live::TOPICS.contains(&kind.topic())
 }
 
 /// Live push of one edge.
@@ -193,7 +247,7 @@ pub struct Live {
     pub(crate) overview: Arc<Overview>,
     pub(crate) snapshots: Arc<Snapshots>,
     feed: Feed,
-    read_log: ReadLog,
+    log: Log,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
     /// Writes the streams whose connections are handed over, once it runs.
@@ -209,6 +263,9 @@ impl std::fmt::Debug for Live {
 }
 
 impl Live {
+    /// The topics whose events are told.
+    pub const TOPICS: [Topic; 3] = [Topic::Order, Topic::Payment, Topic::Stock];
+
     /// Live push that hears nothing yet: give [`Self::feed`] what is committed.
     pub fn new(
         settings: LiveSettings,
@@ -216,6 +273,21 @@ impl Live {
         clock: Arc<dyn Clock>,
         tasks: Tasks,
     ) -> Self {
+        Self::on(settings, Log::Own(read_log), clock, tasks)
+    }
+
+    /// The same for an edge that hears a log which others hear as well: give [`Self::feed`] what is
+    /// heard of [`Self::TOPICS`].
+    pub fn on_shared_log(
+        settings: LiveSettings,
+        recall: Recall,
+        clock: Arc<dyn Clock>,
+        tasks: Tasks,
+    ) -> Self {
+        Self::on(settings, Log::Shared(recall), clock, tasks)
+    }
+
+    fn on(settings: LiveSettings, log: Log, clock: Arc<dyn Clock>, tasks: Tasks) -> Self {
         let hub = Hub::new(settings.options());
         Self {
             hub,
@@ -223,7 +295,7 @@ impl Live {
             overview: Arc::default(),
             snapshots: Arc::default(),
             feed: Feed::default(),
-            read_log,
+            log,
             clock,
             tasks,
             sender: Arc::default(),

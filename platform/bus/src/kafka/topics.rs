@@ -64,6 +64,9 @@ pub(crate) async fn ensure(settings: &Settings, extra: &[String]) -> Result<(), 
         NewTopic::new(name, *partitions, replication)
             .set("retention.ms", &retention)
             .set("cleanup.policy", "delete")
+            // The brokers' time: what comes later is never older, whoever sent it. Live streams go on
+            // from a time ([`super::listener`]).
+            .set("message.timestamp.type", "LogAppendTime")
             .set("min.insync.replicas", in_sync)
             .set("unclean.leader.election.enable", "false")
     });

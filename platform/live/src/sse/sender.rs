@@ -6,6 +6,8 @@
 //! connection, the system is asked to say when something happens.
 
 mod connection;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::io;

@@ -206,7 +206,7 @@ impl Overview {
     }
 
     /// Begins with the alerts that the stock has already.
-    pub(crate) async fn load_alerts(&self, services: &Services) {
+    pub(crate) async fn load_alerts(&self, services: &Services) -> bool {
         let question = v1::ListStockRequest {
             limit: u32::try_from(ALERTS_MAX).unwrap_or(0),
             filter: v1::StockFilter::Low.into(),
@@ -216,8 +216,8 @@ impl Overview {
         let levels = match inventory.list_stock(question).await {
             Ok(answer) => answer.into_inner().levels,
             Err(status) => {
-                tracing::warn!(%status, "the stock alerts from before the start are not known");
-                return;
+                tracing::warn!(%status, "the stock alerts from before the start are not known yet");
+                return false;
             }
         };
         let mut counted = self.counted();
@@ -231,6 +231,7 @@ impl Overview {
             let at = level.updated_at.as_ref().and_then(rpc::parse_timestamp).unwrap_or_default();
             counted.alert(&sku, &location, Alert { kind, available: level.available, at });
         }
+        true
     }
 }
 

@@ -16,7 +16,7 @@ use live::hub::{Change, Channel, Pending, Told};
 use serde::Serialize;
 use smol_str::{SmolStr, format_smolstr};
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{ORDERS, SEED, STOCK};
 use crate::dto::orders::Order;
@@ -27,6 +27,9 @@ const PLACES_MAX: usize = 16_384;
 const WHOLE_MAX: usize = 64;
 /// Reserved orders that are remembered until the payment is asked for.
 const RESERVED_MAX: usize = 65_536;
+
+/// Orders of which it is remembered when they changed last.
+const CHANGED_MAX: usize = 65_536;
 
 /// One line of an order that was placed.
 #[derive(Debug, Clone, Serialize)]
@@ -104,7 +107,7 @@ pub(crate) struct OrderChange {
 }
 
 impl OrderChange {
-    fn new(order_id: OrderId, event: &Event) -> Self {
+    fn new(order_id: OrderId, event: &Event, position: Position) -> Self {
         Self {
             order_id,
             number: order_id.number(),
@@ -116,7 +119,7 @@ impl OrderChange {
             total: None,
             confirmed_at: None,
             reason: None,
-            position: event.id.position(),
+            position,
             is_unclear: false,
             whole: None,
         }
@@ -160,11 +163,30 @@ impl Change for OrderChange {
 pub(crate) struct Kept {
     /// Orders whose payment is asked for next. Their events come together, nearly always.
     reserved: HashSet<OrderId>,
+    /// When orders changed last, where the events of an order come from several logs.
+    changed: Option<HashMap<OrderId, Timestamp>>,
 }
 
 impl Kept {
+    /// For events of several logs: those of one order come in any sequence.
+    pub(crate) fn of_several_logs() -> Self {
+        Self { changed: Some(HashMap::new()), ..Self::default() }
+    }
+
     pub(crate) fn forget(&mut self) {
         self.reserved.clear();
+    }
+
+    /// `time`, or that of a later event of `order` which was heard before: what is told is never older
+    /// than what was told, or clients would leave it aside.
+    fn not_before(&mut self, order: OrderId, time: Timestamp) -> Timestamp {
+        let Some(changed) = &mut self.changed else { return time };
+        if changed.len() >= CHANGED_MAX {
+            changed.clear();
+        }
+        let known = changed.entry(order).or_insert(time);
+        *known = time.max(*known);
+        *known
     }
 
     fn expect_payment(&mut self, order: OrderId) {
@@ -177,8 +199,8 @@ impl Kept {
 
 /// What `event` says of an order, if it says anything that is shown.
 #[expect(clippy::wildcard_enum_match_arm, reason = "what is not named here is not shown")]
-fn order_change(event: &Event, kept: &mut Kept) -> Option<OrderChange> {
-    let new = |id: OrderId| OrderChange::new(id, event);
+fn order_change(event: &Event, position: Position, kept: &mut Kept) -> Option<OrderChange> {
+    let new = |id: OrderId| OrderChange::new(id, event, position);
     let change = match &event.data {
         EventData::OrderPlaced(data) => placed(new(data.order_id), data, event),
         EventData::OrderReserved(data) => {
@@ -266,7 +288,7 @@ pub(crate) struct LevelChange {
 }
 
 impl LevelChange {
-    fn new(data: &StockChanged, event: &Event) -> Self {
+    fn new(data: &StockChanged, event: &Event, position: Position) -> Self {
         Self {
             sku: data.sku.clone(),
             location: data.location.clone(),
@@ -277,7 +299,7 @@ impl LevelChange {
             available: data.available,
             version: data.version,
             updated_at: event.time,
-            position: event.id.position(),
+            position,
             order: data.order_id,
         }
     }
@@ -310,12 +332,18 @@ impl Projection {
         Self { orders: Pending::new(PLACES_MAX), levels: Pending::new(PLACES_MAX) }
     }
 
-    /// Takes in an event.
+    /// Takes in an event that is told at its place in its own log.
     pub(crate) fn take(&mut self, event: &Event, kept: &mut Kept) {
+        self.take_at(event.id.position(), event, kept);
+    }
+
+    /// Takes in an event that is told at `position`.
+    pub(crate) fn take_at(&mut self, position: Position, event: &Event, kept: &mut Kept) {
         if let EventData::StockChanged(data) = &event.data {
             let place = format_smolstr!("{}\n{}", data.sku, data.location);
-            self.levels.push(place, LevelChange::new(data, event));
-        } else if let Some(change) = order_change(event, kept) {
+            self.levels.push(place, LevelChange::new(data, event, position));
+        } else if let Some(mut change) = order_change(event, position, kept) {
+            change.updated_at = kept.not_before(change.order_id, change.updated_at);
             self.orders.push(format_smolstr!("{}", change.order_id), change);
         }
     }

@@ -222,3 +222,71 @@ fn more_than_can_wait_is_not_told_one_by_one() {
     assert!(inbox.overflowed && inbox.events.len() <= EVENTS_MAX + many.len());
     assert!(feed.take().span.is_none());
 }
+
+/// Live push over a log that several edges hear and that has `events`, each at its second.
+fn shared(events: Vec<(u64, Arc<Event>)>) -> Live {
+    let recall: Recall = Arc::new(move |since, _| {
+        let dated = events.iter().map(|(second, event)| (second_of(*second), Arc::clone(event)));
+        let behind = dated.filter(|(time, _)| *time >= since).collect();
+        async move { Ok(Some(behind)) }.boxed()
+    });
+    let clock = Arc::new(ManualClock::at(second_of(1_000)));
+    Live::on_shared_log(LiveSettings::default(), recall, clock, Tasks::default())
+}
+
+fn second_of(second: u64) -> Timestamp {
+    AT.plus(Duration::from_secs(second))
+}
+
+/// The position that another edge gave at `second`.
+fn given_at(second: u64) -> Position {
+    times::behind(None, second_of(second))
+}
+
+async fn versions(live: &Live, from: Position) -> Option<Vec<String>> {
+    let mut client = live.hub.listen(Interest::keys(SEED, vec!["item1".into()]));
+    if !live.resume(&mut client, from).await {
+        return None;
+    }
+    let mut all = Vec::new();
+    while let Some(Step::Events(entries, _)) = client.next_events().now_or_never() {
+        all.extend(entries.iter().map(|one| String::from_utf8_lossy(&one.json).into_owned()));
+    }
+    Some(all)
+}
+
+#[tokio::test]
+async fn an_edge_tells_what_another_one_was_told_of_from_a_little_before() {
+    let at = |second: u64, left: i64| (second, event(1, 0, level(left, 1)));
+    let log = vec![at(100, 9), at(200, 8), at(300, 7)];
+    let live = shared(log.clone());
+    let last = |told: Option<Vec<String>>| told.and_then(|told| told.last().cloned());
+    // Nothing was heard yet: all of it comes from the log, also what is some seconds older.
+    assert!(last(versions(&live, given_at(203)).await).unwrap().contains(":7"));
+    // One more is heard meanwhile; the ring reaches back to what was asked for.
+    live.feed.heard(&[(second_of(400), at(400, 6).1)], second_of(400), false);
+    let Inbox { events, span, .. } = live.feed.take();
+    let (from, to) = span.unwrap();
+    let mut projection = Projection::new();
+    for (position, event) in &events {
+        projection.take_at(*position, event, &mut Kept::of_several_logs());
+    }
+    live.hub.publish(projection.told().unwrap(), from, to);
+    let told = versions(&live, given_at(250)).await.unwrap();
+    assert!(told.last().unwrap().contains(":6"), "{told:?}");
+    // Another edge has heard more than this one: nothing is missed, nothing is told twice.
+    assert_eq!(versions(&live, given_at(900)).await, Some(vec![]));
+    // Nobody comes from the future, or from before time.
+    assert_eq!(versions(&live, given_at(2_000)).await, None);
+    assert_eq!(versions(&live, Position::default()).await, None);
+}
+
+#[test]
+fn what_is_heard_late_of_an_order_is_not_older_than_what_was_told() {
+    let mut kept = Kept::of_several_logs();
+    let first = told(&mut kept, &[event(9, 0, confirmed())]);
+    let captured = PaymentCaptured { order_id: order(), amount: usd(1_000) };
+    let late = told(&mut kept, &[event(4, 0, captured)]);
+    assert_eq!(late[0].2["paymentStatus"], "paid");
+    assert_eq!(late[0].2["updatedAt"], first[0].2["updatedAt"]);
+}

@@ -9,13 +9,15 @@ use live::sse::Sender;
 use tokio::runtime::Handle;
 
 use super::project::{Kept, Projection, whole_order};
-use super::{Inbox, Live};
+use super::{Inbox, Live, Log};
 use crate::Services;
 
 /// How long the first change after a quiet time waits for what belongs to it.
 const GATHER: Duration = Duration::from_millis(10);
 /// Longest rest of a thread that nothing happens for: it looks whether it shall stop.
 const REST: Duration = Duration::from_millis(250);
+/// Between two questions for the alerts from before the start, while nobody answers.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// Orders that are looked up in one tick because an event does not say where they stand now.
 const LOOKUPS_MAX: usize = 256;
 /// Lookups at the same time.
@@ -42,7 +44,11 @@ impl Live {
         });
         let (live, services, runtime) = (self.clone(), services.clone(), Handle::current());
         let thread = std::thread::Builder::new().name("live".into());
-        thread.spawn(move || Worker { live, services, runtime, kept: Kept::default() }.run())?;
+        let kept = match live.log {
+            Log::Own(_) => Kept::default(),
+            Log::Shared(_) => Kept::of_several_logs(),
+        };
+        thread.spawn(move || Worker { live, services, runtime, kept }.run())?;
         Ok(())
     }
 }
@@ -57,9 +63,14 @@ struct Worker {
 impl Worker {
     fn run(mut self) {
         let tick = self.live.hub.tick();
-        self.runtime.block_on(self.live.overview.load_alerts(&self.services));
+        let mut has_alerts = self.load_alerts();
         let mut due = now() + tick;
+        let mut ask_again = now() + ASK_AGAIN;
         while !self.live.hub.is_stopping() {
+            if !has_alerts && now() >= ask_again {
+                has_alerts = self.load_alerts();
+                ask_again = now() + ASK_AGAIN;
+            }
             // After a quiet time the first change is told at once; then the next tick is one tick later.
             self.live.feed.wait(REST);
             if !self.live.feed.has_any() {
@@ -72,12 +83,16 @@ impl Worker {
         }
     }
 
+    fn load_alerts(&self) -> bool {
+        self.runtime.block_on(self.live.overview.load_alerts(&self.services))
+    }
+
     fn tick(&mut self) {
         // In this sequence: who begins to listen after the question is told to load anew.
         let is_wanted = self.live.hub.is_wanted();
         let Inbox { events, span, overflowed } = self.live.feed.take();
         let Some((from, to)) = span else { return };
-        for event in &events {
+        for (_, event) in &events {
             self.live.overview.note(event);
         }
         if !is_wanted || overflowed {
@@ -86,8 +101,8 @@ impl Worker {
             return;
         }
         let mut projection = Projection::new();
-        for event in &events {
-            projection.take(event, &mut self.kept);
+        for (position, event) in &events {
+            projection.take_at(*position, event, &mut self.kept);
         }
         self.look_up(&mut projection);
         match projection.told() {

@@ -3,6 +3,7 @@
 
 mod doors;
 mod faults;
+mod live;
 mod metrics;
 mod mirrors;
 mod silence;

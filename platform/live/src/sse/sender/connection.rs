@@ -38,7 +38,7 @@ pub(super) struct Connection {
     /// The position that the last heartbeat gave.
     beaten: Option<Position>,
     /// What the socket has not taken, if there is anything.
-    untaken: Option<Box<VecDeque<Bytes>>>,
+    untaken: VecDeque<Bytes>,
     ended: bool,
     _seat: Seat,
 }
@@ -65,7 +65,7 @@ impl Connection {
         socket.set_nonblocking(true)?;
         let mut socket = mio::net::TcpStream::from_std(socket);
         registry.register(&mut socket, token, Interest::READABLE)?;
-        let Live { client, _seat, first, heartbeat, .. } = live;
+        let Live { client, seat, first, heartbeat, .. } = live;
         let mut untaken = VecDeque::with_capacity(first.len() * 3);
         for piece in first.into_iter().filter(|piece| !piece.is_empty()) {
             // The bytes are shared with others who came for the same: only what is around them is new.
@@ -81,9 +81,9 @@ impl Connection {
             heartbeat,
             spoke_at: now(),
             beaten: None,
-            untaken: Some(Box::new(untaken)),
+            untaken,
             ended: false,
-            _seat,
+            _seat: seat,
         })
     }
 
@@ -134,8 +134,8 @@ impl Connection {
     }
 
     fn say(&mut self, mut bytes: Bytes, registry: &Registry) -> io::Result<()> {
-        if let Some(untaken) = &mut self.untaken {
-            untaken.push_back(bytes);
+        if !self.untaken.is_empty() {
+            self.untaken.push_back(bytes);
             return Ok(());
         }
         loop {
@@ -148,17 +148,19 @@ impl Connection {
                 Err(error) => return Err(error),
             }
         }
-        self.untaken = Some(Box::new(VecDeque::from([bytes])));
+        self.untaken = VecDeque::from([bytes]);
         let both = Interest::READABLE | Interest::WRITABLE;
         registry.reregister(&mut self.socket, self.token, both)
     }
 
     /// Writes what was not taken; whether all of it is taken now.
     fn flush(&mut self, registry: &Registry) -> io::Result<bool> {
-        let Some(untaken) = &mut self.untaken else { return Ok(true) };
-        while let Some(first) = untaken.front_mut() {
+        if self.untaken.is_empty() {
+            return Ok(true);
+        }
+        while let Some(first) = self.untaken.front_mut() {
             match self.socket.write(first) {
-                Ok(written) if written == first.len() => drop(untaken.pop_front()),
+                Ok(written) if written == first.len() => drop(self.untaken.pop_front()),
                 Ok(written) => drop(first.split_to(written)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let both = Interest::READABLE | Interest::WRITABLE;
@@ -169,21 +171,23 @@ impl Connection {
                 Err(error) => return Err(error),
             }
         }
-        self.untaken = None;
+        // Its memory is given back: hardly any reader needs it again.
+        self.untaken = VecDeque::new();
         registry.reregister(&mut self.socket, self.token, Interest::READABLE)?;
         Ok(true)
     }
 
     /// A sign of life, if it is time for one. A reader that takes nothing needs none.
     pub(super) fn beat(&mut self, at: Instant, registry: &Registry) -> Outcome {
-        if at.saturating_duration_since(self.spoke_at) < self.heartbeat || self.untaken.is_some() {
+        if at.saturating_duration_since(self.spoke_at) < self.heartbeat || !self.untaken.is_empty()
+        {
             return Outcome::Open;
         }
         // What did not concern it has gone by: it must not fall behind the ring for that.
         if self.advance(&mut Alike::default(), registry) == Outcome::Gone {
             return Outcome::Gone;
         }
-        if self.spoke_at >= at || self.untaken.is_some() {
+        if self.spoke_at >= at || !self.untaken.is_empty() {
             return Outcome::Open;
         }
         self.spoke_at = at;

@@ -1,0 +1,353 @@
+//! A listener: hears whole topics without a group and without a store, for processes that only tell.
+//!
+//! Every instance hears everything, so partitions are not shared out and no place is kept: it begins
+//! some seconds before its own start, and whoever needs what was before that asks [`recall`]. What it
+//! hears is placed in time, not by offsets: times mean the same on every instance. Topics are made with
+//! the brokers' time ([`super::topics`]), so a record cannot be older than one that was there before it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use contracts::cloudevents::{self, RecordError};
+use contracts::{Event, Timestamp, Topic};
+use rdkafka::Message;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError as Cause;
+use rdkafka::message::{BorrowedMessage, Headers as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaErrorCode;
+use telemetry::Tasks;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Client, KafkaError};
+use crate::policy::count;
+
+/// What is handed over in one piece, at most.
+const RECORDS_MAX: usize = 4_096;
+/// How long a listener waits for a record before it looks whether it shall stop.
+const POLL: Duration = Duration::from_millis(100);
+/// How long the brokers may take to answer a question.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two attempts to begin.
+const AGAIN: Duration = Duration::from_millis(500);
+/// It begins so long before its start: what is committed while it starts must not be missed, and the
+/// clocks of machines are never quite the same.
+const BEFORE_START: Duration = Duration::from_secs(5);
+/// How long [`recall`] may take in all.
+const RECALL_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a listener has done since its start.
+#[derive(Debug, Default)]
+pub struct ListenerStats {
+    /// Events heard.
+    pub heard: AtomicU64,
+    /// Records that are no event, or of a type that this version does not know.
+    pub unknown: AtomicU64,
+    /// Times that the log had lost what was to be heard next.
+    pub gaps: AtomicU64,
+    /// Whether it hears: 1 once it has begun and no broker has failed it since.
+    pub is_hearing: AtomicU64,
+}
+
+/// When the log got an event, and the event.
+pub type Dated = (Timestamp, Arc<Event>);
+
+/// What was heard.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// Events, those of each key in their sequence, and when the log got them.
+    pub events: Vec<Dated>,
+    /// The time of the newest record that was heard.
+    pub up_to: Timestamp,
+    /// Something before these events is lost: what was known must be read anew.
+    pub has_gap: bool,
+}
+
+/// Who is told. It is called on the listener's own thread, and must be quick.
+pub type Hear = Box<dyn FnMut(Heard) + Send>;
+
+/// Hears `topics` from a little before `now` on, until the process stops.
+pub fn listen(
+    client: &Client,
+    topics: &[Topic],
+    now: Timestamp,
+    hear: Hear,
+    tasks: &Tasks,
+) -> Result<Arc<ListenerStats>, KafkaError> {
+    let stats = Arc::new(ListenerStats::default());
+    let since = earlier(now, BEFORE_START);
+    let mut listener = Listener {
+        kafka: consumer(client, "live")?,
+        names: topics.iter().map(|topic| client.topics.name(*topic)).collect(),
+        partitions: i32::from(client.topics.partitions),
+        since,
+        newest: since,
+        hear,
+        stats: Arc::clone(&stats),
+        stopping: tasks.stopping(),
+    };
+    let (ready, runtime) = (client.clone(), Handle::current());
+    let thread = std::thread::Builder::new().name("bus-live".into());
+    let run = move || {
+        let stopping = listener.stopping.clone();
+        let is_ready = runtime.block_on(async {
+            tokio::select! {
+                () = ready.ready() => true,
+                () = stopping.cancelled() => false,
+            }
+        });
+        if is_ready {
+            listener.run();
+        }
+    };
+    thread.spawn(run).map_err(|error| {
+        KafkaError::Store(store::StoreError::Open(format!("cannot start a listener: {error}")))
+    })?;
+    Ok(stats)
+}
+
+/// A consumer that is in no group and keeps no place.
+fn consumer(client: &Client, name: &str) -> Result<BaseConsumer, KafkaError> {
+    let mut config = client.settings.client(name);
+    config
+        // The client wants a name; without a subscription and commits no group comes to be.
+        .set("group.id", client.settings.group(name))
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // A place that is gone is noticed, not passed over.
+        .set("auto.offset.reset", "error")
+        .set("fetch.wait.max.ms", "100")
+        .set("topic.metadata.refresh.interval.ms", "10000")
+        .set("queued.max.messages.kbytes", "16384");
+    config.create().map_err(|cause| KafkaError::client("cannot make a listener", cause))
+}
+
+fn earlier(time: Timestamp, by: Duration) -> Timestamp {
+    let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_micros(time.as_micros().saturating_sub(by))
+}
+
+fn millis(time: Timestamp) -> i64 {
+    time.as_micros().div_euclid(1_000)
+}
+
+/// When the log got a record.
+fn time_of(message: &BorrowedMessage<'_>) -> Timestamp {
+    let millis = message.timestamp().to_millis().unwrap_or(0);
+    Timestamp::from_micros(millis.saturating_mul(1_000))
+}
+
+fn decoded(message: &BorrowedMessage<'_>) -> Result<Event, RecordError> {
+    let headers = message.headers();
+    let header = |name: &str| {
+        let mut found = headers?.iter().filter(|header| header.key == name);
+        found.next()?.value
+    };
+    cloudevents::decode(header, message.payload().unwrap_or_default())
+}
+
+/// The places in every partition behind which everything is that the log got since `since`, and the ends
+/// of the partitions. The ends are asked for first: what comes meanwhile is behind them.
+fn places(
+    kafka: &BaseConsumer,
+    names: &[String],
+    partitions: i32,
+    since: Timestamp,
+) -> Result<Vec<Place>, KafkaError> {
+    let failed = |cause| KafkaError::client("cannot ask where the topics are", cause);
+    let mut places = Vec::new();
+    let mut times = TopicPartitionList::new();
+    for name in names {
+        for partition in 0..partitions {
+            let (low, high) = kafka.fetch_watermarks(name, partition, PATIENCE).map_err(failed)?;
+            let time = Offset::Offset(millis(since).max(0));
+            times.add_partition_offset(name, partition, time).map_err(failed)?;
+            places.push(Place { topic: name.clone(), partition, low, from: high, end: high });
+        }
+    }
+    let found = kafka.offsets_for_times(times, PATIENCE).map_err(failed)?;
+    for place in &mut places {
+        let found = found.find_partition(&place.topic, place.partition).map(|one| one.offset());
+        if let Some(Offset::Offset(offset)) = found {
+            place.from = offset.min(place.end);
+        }
+    }
+    Ok(places)
+}
+
+/// What is to be read of a partition.
+#[derive(Debug)]
+struct Place {
+    topic: String,
+    partition: i32,
+    /// The first record that is kept.
+    low: i64,
+    from: i64,
+    /// Behind the last record.
+    end: i64,
+}
+
+fn assign<'p>(
+    kafka: &BaseConsumer,
+    places: impl Iterator<Item = &'p Place>,
+) -> Result<(), KafkaError> {
+    let failed = |cause| KafkaError::client("cannot read the topics", cause);
+    let mut list = TopicPartitionList::new();
+    for place in places {
+        let from = Offset::Offset(place.from);
+        list.add_partition_offset(&place.topic, place.partition, from).map_err(failed)?;
+    }
+    kafka.assign(&list).map_err(failed)
+}
+
+struct Listener {
+    kafka: BaseConsumer,
+    names: Vec<String>,
+    partitions: i32,
+    /// Where it begins.
+    since: Timestamp,
+    /// The time of the newest record.
+    newest: Timestamp,
+    hear: Hear,
+    stats: Arc<ListenerStats>,
+    stopping: CancellationToken,
+}
+
+impl Listener {
+    fn run(&mut self) {
+        while !self.stopping.is_cancelled() {
+            match self.begin() {
+                Ok(()) => break,
+                Err(error) => tracing::warn!(%error, "live streams cannot hear yet; trying on"),
+            }
+            std::thread::sleep(AGAIN);
+        }
+        while !self.stopping.is_cancelled() {
+            let heard = self.gather();
+            if !heard.events.is_empty() || heard.has_gap {
+                (self.hear)(heard);
+            }
+        }
+    }
+
+    fn begin(&self) -> Result<(), KafkaError> {
+        let places = places(&self.kafka, &self.names, self.partitions, self.since)?;
+        assign(&self.kafka, places.iter())?;
+        self.stats.is_hearing.store(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// What is there; waits for the first record only.
+    fn gather(&mut self) -> Heard {
+        let (mut heard, mut wait) = (Heard::default(), POLL);
+        while heard.events.len() < RECORDS_MAX {
+            match self.kafka.poll(wait) {
+                None => break,
+                Some(Ok(message)) => {
+                    wait = Duration::ZERO;
+                    self.stats.is_hearing.store(1, Ordering::Relaxed);
+                    let time = time_of(&message);
+                    self.newest = self.newest.max(time);
+                    match decoded(&message) {
+                        Ok(event) => heard.events.push((time, Arc::new(event))),
+                        // Consumers with a store put such records aside; here nobody needs them.
+                        Err(_) => count(&self.stats.unknown, 1),
+                    }
+                }
+                Some(Err(error)) => {
+                    wait = Duration::ZERO;
+                    heard.has_gap |= self.failed(&error);
+                }
+            }
+        }
+        count(&self.stats.heard, heard.events.len());
+        heard.up_to = self.newest;
+        heard
+    }
+
+    /// Whether something is lost.
+    fn failed(&mut self, error: &Cause) -> bool {
+        self.stats.is_hearing.store(0, Ordering::Relaxed);
+        let reset = RDKafkaErrorCode::AutoOffsetReset;
+        if !matches!(error, Cause::MessageConsumption(code) if *code == reset) {
+            tracing::warn!(%error, "live streams cannot hear; the client tries on by itself");
+            return false;
+        }
+        tracing::warn!(%error, "the log has lost what live streams were to hear; going on behind it");
+        count(&self.stats.gaps, 1);
+        self.since = self.newest;
+        if let Err(error) = self.begin() {
+            tracing::warn!(%error, "live streams cannot begin again");
+        }
+        true
+    }
+}
+
+/// What the log got since `since`, in the sequence of its times; `None` if it does not keep that any
+/// more, or if there are more than `events_max`.
+pub async fn recall(
+    client: &Client,
+    topics: &[Topic],
+    since: Timestamp,
+    events_max: usize,
+) -> Result<Option<Vec<Dated>>, KafkaError> {
+    let names: Vec<_> = topics.iter().map(|topic| client.topics.name(*topic)).collect();
+    let client = client.clone();
+    let look = tokio::task::spawn_blocking(move || {
+        let partitions = i32::from(client.topics.partitions);
+        let kafka = consumer(&client, "live-recall")?;
+        let places = places(&kafka, &names, partitions, since)?;
+        // Something was there and is gone: nobody knows whether it was older than `since`.
+        if places.iter().any(|place| place.low > 0 && place.from <= place.low) {
+            return Ok(None);
+        }
+        read(&kafka, &places, events_max)
+    });
+    look.await.map_err(|_ended| store::StoreError::Stopped)?
+}
+
+fn read(
+    kafka: &BaseConsumer,
+    places: &[Place],
+    events_max: usize,
+) -> Result<Option<Vec<Dated>>, KafkaError> {
+    let is_open = |place: &&Place| place.from < place.end;
+    let mut open: Vec<_> = places.iter().filter(is_open).collect();
+    assign(kafka, open.iter().copied())?;
+    let mut events = Vec::new();
+    let mut silence = Duration::ZERO;
+    while !open.is_empty() {
+        match kafka.poll(POLL) {
+            None => {
+                silence += POLL;
+                if silence >= RECALL_WITHIN {
+                    let cause = Cause::MessageConsumption(RDKafkaErrorCode::OperationTimedOut);
+                    return Err(KafkaError::client("cannot read what was missed", cause));
+                }
+            }
+            Some(Err(cause)) => {
+                return Err(KafkaError::client("cannot read what was missed", cause));
+            }
+            Some(Ok(message)) => {
+                silence = Duration::ZERO;
+                let (topic, partition) = (message.topic(), message.partition());
+                let is_its = |place: &&Place| place.topic == topic && place.partition == partition;
+                let Some(at) = open.iter().position(is_its) else { continue };
+                if let Ok(event) = decoded(&message) {
+                    events.push((time_of(&message), Arc::new(event)));
+                }
+                if open.get(at).is_some_and(|place| message.offset() + 1 >= place.end) {
+                    open.swap_remove(at);
+                }
+                if events.len() > events_max {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+    // Stable: those of each key stay in their sequence.
+    events.sort_by_key(|(time, _)| *time);
+    Ok(Some(events))
+}
