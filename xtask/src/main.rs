@@ -37,8 +37,9 @@ const USAGE: &str = "usage: cargo xtask <command>
   schema          write ui/src/app/api/schema.ts anew from docs/openapi.json
   fix             apply lint fixes and format
   clients         run clients of the field against the product that MILLRACE_BIN names
-  parts NAME      make a part ready that tests need and print where it is: chromium, kafka, or
-                  kafka-clients (the libraries of the tests' consumers in other languages)
+  parts NAME      make a part ready that tests need and print where it is: chromium, postgres,
+                  mariadb, redis, kafka, or kafka-clients (the libraries of the tests' consumers in
+                  other languages)
   test [ARGS]     run all tests (ARGS go to `cargo test`) and print the totals
   ui build        build the browser interface if it is stale (--if-node: if npm is there)
   ui test         run the tests of the browser interface against the built product
