@@ -242,13 +242,12 @@ pub(crate) struct Overrides {
 pub(crate) fn read(overrides: &Overrides) -> anyhow::Result<Config> {
     let ours = |(key, value): (String, String)| Some((key.strip_prefix(PREFIX)?.to_owned(), value));
     let shared = OTHERS.iter().filter_map(|(name, key)| {
-        let (_, value) = std::env::vars().find(|(known, value)| known == name && !value.is_empty())?;
+        let (_, value) =
+            std::env::vars().find(|(known, value)| known == name && !value.is_empty())?;
         Some(((*key).to_owned(), value))
     });
     // What is said to us alone comes later, and wins.
-    let environment: Vec<_> = shared
-        .chain(std::env::vars().filter_map(ours))
-        .collect();
+    let environment: Vec<_> = shared.chain(std::env::vars().filter_map(ours)).collect();
     let file = read_file(overrides.file.as_deref())?;
     let mut config = merge(file, &environment)?;
     if let Some(data) = &overrides.data {

@@ -154,7 +154,7 @@ pub(crate) async fn assemble(config: &Config, chosen: &Chosen) -> anyhow::Result
     let Building { tasks, metrics, doors, .. } = building;
     let live_metrics = metrics.clone();
     let whole = chosen.is_all_tables().then(|| store.clone()).flatten();
-    let hooks = hooks(whole, metrics, consumers, Arc::clone(&started));
+    let hooks = hooks(store.clone(), whole, metrics, consumers, Arc::clone(&started));
     let (services, http) = if chosen.has("edge") {
         let services = edge::Services {
             orders: OrdersClient::new(doors.to("order", &tasks)?),
@@ -445,6 +445,7 @@ fn tell_of_process(metrics: &Metrics) {
 
 /// `whole` is the store that has the tables of every service, if this process has them all.
 fn hooks(
+    store: Option<Store>,
     whole: Option<Store>,
     metrics: Metrics,
     consumers: Consumers,
@@ -453,7 +454,17 @@ fn hooks(
     let reader = whole.map(|store| store.reader().clone());
     edge::Hooks {
         metrics: Arc::new(move || metrics.render()),
-        ready: Arc::new(move || consumers.readiness(started.load(Ordering::Acquire))),
+        ready: Arc::new(move || {
+            let mut readiness = consumers.readiness(started.load(Ordering::Acquire));
+            if let Some(store) = &store {
+                let ok = store.is_available();
+                let detail = if ok { "the database answers" } else { "the database is away" };
+                readiness.ready &= ok;
+                let name = "store".to_owned();
+                readiness.parts.push(edge::Part { name, ok, detail: detail.to_owned() });
+            }
+            readiness
+        }),
         audit: Arc::new(move || {
             let reader = reader.clone();
             Box::pin(async move {

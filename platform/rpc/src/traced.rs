@@ -46,9 +46,7 @@ where
     S: Service<
             Request<Sent>,
             Response = Response<Got>,
-            Future = BoxFuture<
-                Result<Response<Got>, <S as Service<Request<Sent>>>::Error>,
-            >,
+            Future = BoxFuture<Result<Response<Got>, <S as Service<Request<Sent>>>::Error>>,
         >,
     Got: 'static,
     S::Error: Send + 'static,

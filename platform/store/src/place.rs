@@ -56,6 +56,8 @@ pub struct ServerPlace {
     pub(crate) schema: String,
     /// Whether settings are accepted that can lose what was acknowledged.
     pub(crate) is_unsafe: bool,
+    /// Whether other processes may write the schema as well.
+    pub(crate) is_shared: bool,
 }
 
 impl ServerPlace {
@@ -111,7 +113,14 @@ impl ServerPlace {
         if !others.is_empty() {
             url = format!("{url}?{}", others.join("&"));
         }
-        Ok(Self { dialect, url, schema: schema.to_owned(), is_unsafe })
+        Ok(Self { dialect, url, schema: schema.to_owned(), is_unsafe, is_shared: false })
+    }
+
+    /// Lets other processes write the schema as well. Only for work that knows nothing between its
+    /// transactions but what the store remembers for it.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        Self { is_shared: true, ..self }
     }
 
     /// The schema as SQL names it.

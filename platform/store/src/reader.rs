@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::pending;
-use crate::place::{Dialect, Place, ServerPlace};
+use crate::place::{Place, ServerPlace};
 use crate::server::{Role, Server};
 use crate::settling::{Settling, Waiting};
 use crate::sqlite;
@@ -143,12 +143,6 @@ impl Reader {
                     return refused(
                         "stores that are read together must be schemas of one database; check each \
                          of these by itself",
-                    );
-                }
-                if first.dialect == Dialect::Mariadb && !others.is_empty() {
-                    return refused(
-                        "MariaDB has no path of schemas, so stores cannot be read together there; \
-                         check each by itself",
                     );
                 }
                 let path = schemas.iter().map(|place| place.schema.clone()).collect();

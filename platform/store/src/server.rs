@@ -37,8 +37,8 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Between two attempts to connect: doubled each time up to the second, plus up to half at random.
 const AGAIN_MIN: Duration = Duration::from_millis(50);
 const AGAIN_MAX: Duration = Duration::from_secs(1);
-/// How long the outcome of a COMMIT is looked for.
-const OUTCOME_MAX: Duration = Duration::from_secs(30);
+/// How long a store waits at its start for the server, or for the writer before it to be gone.
+const OPEN_MAX: Duration = Duration::from_secs(20);
 /// Rows of one statement: what they take in memory stays bounded.
 const ROWS_MAX: usize = 10_000;
 
@@ -70,6 +70,9 @@ pub(crate) enum Turn {
     Next,
     /// What is known in memory may be old.
     Anew,
+    /// It is old, and not only what the store remembers: somebody else wrote a schema that nobody else
+    /// may write.
+    Lost,
 }
 
 /// Why a COMMIT did not end well.
@@ -91,12 +94,18 @@ pub(crate) struct Server {
     runtime: Option<Runtime>,
     link: RefCell<Option<Link>>,
     kinds: RefCell<HashMap<&'static str, Vec<Kind>>>,
+    /// On MariaDB, which has no path of schemas: in which of several a table is.
+    owners: RefCell<HashMap<String, String>>,
     /// This writer among all writers of the schema.
     instance: i64,
     /// The last turn that this instance knows; `None` if what is in memory may be old.
     turn: Held<Option<i64>>,
+    /// The turn at which the last transaction began.
+    seen: Held<Option<i64>>,
     /// The turn of the transaction that is open.
     next_turn: Held<i64>,
+    /// Why the last attempt to connect failed, and when the next may be made.
+    refusal: RefCell<String>,
     pause: Held<Duration>,
     not_before: Held<Option<Instant>>,
 }
@@ -146,9 +155,12 @@ impl Server {
             runtime: Some(runtime),
             link: RefCell::new(None),
             kinds: RefCell::new(HashMap::new()),
+            owners: RefCell::new(HashMap::new()),
             instance: random(),
             turn: Held::new(None),
+            seen: Held::new(None),
             next_turn: Held::new(0),
+            refusal: RefCell::default(),
             pause: Held::new(Duration::ZERO),
             not_before: Held::new(None),
         })
@@ -176,7 +188,7 @@ impl Server {
         }
         let now = instant();
         if self.not_before.get().is_some_and(|moment| now < moment) {
-            return Err(StoreError::Unavailable("the last attempt to connect failed".to_owned()));
+            return Err(StoreError::Unavailable(self.refusal.borrow().clone()));
         }
         let connected = self.open();
         match &connected {
@@ -184,7 +196,12 @@ impl Server {
                 self.pause.set(Duration::ZERO);
                 self.not_before.set(None);
             }
-            Err(_) => {
+            Err(error) => {
+                let why = match error {
+                    StoreError::Unavailable(why) => why.clone(),
+                    other => other.to_string(),
+                };
+                self.refusal.replace(why);
                 let pause = self.pause.get().saturating_mul(2).clamp(AGAIN_MIN, AGAIN_MAX);
                 self.pause.set(pause);
                 let half = i64::try_from(pause.as_millis()).unwrap_or(0).wrapping_div(2).max(1);
@@ -213,19 +230,56 @@ impl Server {
             StoreError::Unavailable(format!("cannot connect to {}: {error}", self.place))
         })?;
         self.link.replace(Some(link));
+        let is_alone = self.role == Role::Writer && !self.place.is_shared;
         let ready = match (self.place.dialect, self.role) {
             (Dialect::Postgres, _) => Ok(()),
-            (Dialect::Mariadb, Role::Reader) => self.batch(&format!("USE {}", self.place.quoted())),
+            (Dialect::Mariadb, Role::Reader) => self
+                .batch(&format!("USE {}", self.place.quoted()))
+                .and_then(|()| self.find_owners()),
             (Dialect::Mariadb, Role::Writer) => {
                 // Made here, because a connection cannot stand in a database that is not there.
                 self.batch(&mariadb::create(&self.place.quoted()))
                     .and_then(|()| self.batch(&format!("USE {}", self.place.quoted())))
             }
         };
+        let ready = ready.and_then(|()| if is_alone { self.exclude_others() } else { Ok(()) });
         if ready.is_err() {
             self.link.replace(None);
         }
         ready
+    }
+
+    /// Takes the lock of the schema's one writer, which ends with the connection.
+    fn exclude_others(&self) -> Result<(), StoreError> {
+        let select = match self.place.dialect {
+            Dialect::Postgres => postgres::TRY_LOCK,
+            Dialect::Mariadb => "SELECT GET_LOCK($1, 0)",
+        };
+        let taken = self.query(select, &[(&self.place.schema).into()], |row| row.opt_int(0))?;
+        if taken.first() == Some(&Some(1)) {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable(format!(
+            "{} is in use by another millrace process: stop it, or choose another schema",
+            self.place
+        )))
+    }
+
+    /// Looks which tables are in only one of the schemas that are read together.
+    fn find_owners(&self) -> Result<(), StoreError> {
+        if self.path.len() < 2 {
+            return Ok(());
+        }
+        let select = "SELECT table_name FROM information_schema.tables WHERE table_schema = $1";
+        let mut owners = HashMap::new();
+        for schema in self.path.iter().rev() {
+            let read = |row: &Row<'_>| Ok(row.text(0)?.to_owned());
+            for table in self.query(select, &[schema.into()], read)? {
+                owners.insert(table, Dialect::Mariadb.quoted(schema));
+            }
+        }
+        self.owners.replace(owners);
+        Ok(())
     }
 
     /// Whether a connection is open, as far as is known.
@@ -233,9 +287,21 @@ impl Server {
         self.link.borrow().is_some()
     }
 
+    /// Connects, and waits for a process that was killed to be forgotten by the server.
+    fn connect_patiently(&self) -> Result<(), StoreError> {
+        let begun = instant();
+        loop {
+            match self.connect() {
+                Err(error) if begun.elapsed() >= OPEN_MAX => return Err(error),
+                Err(_) => std::thread::sleep(AGAIN_MIN),
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
     /// Refuses servers that may lose what they acknowledged, and makes the schema.
     pub(crate) fn prepare(&self) -> Result<(), StoreError> {
-        self.connect()?;
+        self.connect_patiently()?;
         let (checks, what) = match self.place.dialect {
             Dialect::Postgres => (postgres::UNSAFE, "PostgreSQL"),
             Dialect::Mariadb => (mariadb::UNSAFE, "MariaDB"),
@@ -289,6 +355,7 @@ impl Server {
 
     fn failed(&self, sql: &str, error: sqlx::Error) -> StoreError {
         if is_lost(&error) {
+            tracing::warn!(%error, "the connection to the database server is lost");
             self.give_up();
             return StoreError::Unavailable(error.to_string());
         }
@@ -344,7 +411,8 @@ impl Server {
                 postgres::read(&rows.map_err(|error| self.failed(sql, error))?, sql, read)
             }
             Some(Link::Mariadb(found)) => {
-                let rows = self.wait(ANSWER_MAX, mariadb::query(found, sql, values));
+                let text = text::qualified(sql, &self.owners.borrow());
+                let rows = self.wait(ANSWER_MAX, mariadb::query(found, &text, values));
                 drop(link);
                 mariadb::read(&rows.map_err(|error| self.failed(sql, error))?, sql, read)
             }
@@ -519,8 +587,12 @@ impl Server {
             })
         })?;
         self.next_turn.set(turn.saturating_add(1));
-        let is_next = owner == self.instance && self.turn.get() == Some(turn);
-        Ok(if is_next { Turn::Next } else { Turn::Anew })
+        let before = self.seen.replace(Some(turn));
+        if owner == self.instance && self.turn.get() == Some(turn) {
+            return Ok(Turn::Next);
+        }
+        let is_foreign = owner != self.instance && before.is_some_and(|before| before != turn);
+        Ok(if is_foreign && !self.place.is_shared { Turn::Lost } else { Turn::Anew })
     }
 
     fn lock_turn(&self) -> Result<(i64, i64), StoreError> {
@@ -558,45 +630,28 @@ impl Server {
         }
     }
 
-    /// COMMIT. If its answer is lost, whether it happened is found out.
+    /// COMMIT. If its answer is lost, [`Self::outcome`] tells whether it happened.
     pub(crate) fn commit(&self) -> Result<(), CommitError> {
-        let Err(error) = self.batch("COMMIT") else {
-            self.turn.set(Some(self.next_turn.get()));
-            return Ok(());
-        };
-        if !error.is_unavailable() {
-            return Err(CommitError::Refused(error));
-        }
-        tracing::warn!(%error, "the answer to a COMMIT is lost; looking whether it happened");
-        match self.outcome() {
-            Some(true) => Ok(()),
-            Some(false) => Err(CommitError::Refused(error)),
-            None => Err(CommitError::Unknown(error)),
+        match self.batch("COMMIT") {
+            Ok(()) => {
+                self.turn.set(Some(self.next_turn.get()));
+                Ok(())
+            }
+            Err(error) if error.is_unavailable() => Err(CommitError::Unknown(error)),
+            Err(error) => Err(CommitError::Refused(error)),
         }
     }
 
-    /// Whether the COMMIT happened whose answer was lost. Reads under the lock: what holds it is over.
-    fn outcome(&self) -> Option<bool> {
-        let begun = instant();
-        let select = "SELECT turn FROM writer_turns WHERE id = $1";
-        let look = || {
-            self.connect()?;
-            self.batch("BEGIN")?;
-            let found = self.lock_turn().and_then(|_| {
-                let own = self.query(select, &[self.instance.into()], |row| row.int(0))?;
-                Ok(own.first() == Some(&self.next_turn.get()))
-            });
-            drop(self.batch("ROLLBACK"));
-            found
-        };
-        while begun.elapsed() < OUTCOME_MAX {
-            match look() {
-                Ok(happened) => return Some(happened),
-                Err(error) => tracing::debug!(%error, "the outcome of a COMMIT is looked for"),
-            }
-            std::thread::sleep(AGAIN_MIN);
-        }
-        None
+    /// Whether the COMMIT happened whose answer was lost. Reads under the lock: what held it is over.
+    pub(crate) fn outcome(&self) -> Result<bool, StoreError> {
+        self.connect()?;
+        self.batch("BEGIN")?;
+        let found = self.lock_turn().and_then(|_| {
+            let select = "SELECT turn FROM writer_turns WHERE id = $1";
+            self.query(select, &[self.instance.into()], |row| row.int(0))
+        });
+        drop(self.batch("ROLLBACK"));
+        Ok(found?.first() == Some(&self.next_turn.get()))
     }
 
     /// Undoes the transaction; if the connection is lost, the server has done so.

@@ -260,6 +260,11 @@ impl Tx {
         work: impl for<'t> FnOnce(&'t mut Self, &'t I) -> BoxFuture<'t, Result<T, E>>,
     ) -> Result<T, E> {
         self.begin_piece();
+        // On a server a statement that fails takes its whole transaction with it, unless a savepoint
+        // stands before it.
+        if self.isolated && !self.may_defer() {
+            self.protect()?;
+        }
         let ran = catch_unwind(AssertUnwindSafe(|| finish_now(work(self, input))));
         let result = match ran {
             Ok(Some(result)) => result,
@@ -333,7 +338,7 @@ impl Tx {
             self.flush_rows()?;
         }
         if self.savepoint {
-            self.engine.control("RELEASE piece")?;
+            self.engine.control("RELEASE SAVEPOINT piece")?;
             self.savepoint = false;
         }
         for cache in &mut self.caches {
@@ -346,8 +351,8 @@ impl Tx {
         if self.savepoint {
             let back = self
                 .engine
-                .control("ROLLBACK TO piece")
-                .and_then(|()| self.engine.control("RELEASE piece"));
+                .control("ROLLBACK TO SAVEPOINT piece")
+                .and_then(|()| self.engine.control("RELEASE SAVEPOINT piece"));
             match (back, &self.engine) {
                 (Ok(()), _) => {}
                 // The server has undone the whole transaction: its last statement will say so.
@@ -381,10 +386,14 @@ impl Tx {
             }
             Engine::Server(server) => server.begin_turn()?,
         };
-        if turn == Turn::Next {
-            return Ok(false);
+        match turn {
+            Turn::Next => return Ok(false),
+            Turn::Anew => self.forget(),
+            Turn::Lost => {
+                let why = "another process has written this schema, so what this one knows is old";
+                return Err(StoreError::Open(why.to_owned()));
+            }
         }
-        self.forget();
         let last = crate::log::last(&self.engine);
         let (segment, at) = last.inspect_err(|_| self.engine.abandon())?;
         self.segment = segment.saturating_add(1);
@@ -472,6 +481,19 @@ impl Tx {
             }
             Engine::Server(server) => server.commit()?,
         }
+        Ok(self.committed())
+    }
+
+    /// Whether the COMMIT happened whose answer was lost; an error if that cannot be asked now.
+    pub(crate) fn outcome(&self) -> Result<bool, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(_) => Err(StoreError::Stopped),
+            Engine::Server(server) => server.outcome(),
+        }
+    }
+
+    /// The COMMIT is durable.
+    pub(crate) fn committed(&mut self) -> Committed {
         for cache in &mut self.caches {
             cache.committed(self.unsettled == 0);
         }
@@ -479,7 +501,7 @@ impl Tx {
             self.segment = self.segment.saturating_add(1);
         }
         let events = std::mem::take(&mut self.events);
-        Ok(Committed { events, acts: std::mem::take(&mut self.acts) })
+        Committed { events, acts: std::mem::take(&mut self.acts) }
     }
 
     pub(crate) fn roll_back(&mut self) -> Result<(), StoreError> {

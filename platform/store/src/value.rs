@@ -88,6 +88,8 @@ pub(crate) enum Cell<'c> {
     Int(i64),
     Text(&'c [u8]),
     Blob(&'c [u8]),
+    /// Text or bytes: MariaDB does not say of text that it compares byte by byte which it is.
+    Bytes(&'c [u8]),
     /// What no table of ours holds, such as a fraction.
     Other,
 }
@@ -132,7 +134,7 @@ impl Row<'_> {
         match self.value(column)? {
             Cell::Null => Ok(None),
             Cell::Int(number) => Ok(Some(number)),
-            Cell::Other | Cell::Text(_) | Cell::Blob(_) => {
+            Cell::Other | Cell::Text(_) | Cell::Blob(_) | Cell::Bytes(_) => {
                 Err(self.damaged(column, "it is not a whole number"))
             }
         }
@@ -162,7 +164,7 @@ impl Row<'_> {
     pub fn opt_text(&self, column: usize) -> Result<Option<&str>, StoreError> {
         match self.value(column)? {
             Cell::Null => Ok(None),
-            Cell::Text(text) => std::str::from_utf8(text)
+            Cell::Text(text) | Cell::Bytes(text) => std::str::from_utf8(text)
                 .ok()
                 .map(Some)
                 .ok_or_else(|| self.damaged(column, "it is not UTF-8")),
@@ -181,7 +183,7 @@ impl Row<'_> {
     pub fn opt_blob(&self, column: usize) -> Result<Option<&[u8]>, StoreError> {
         match self.value(column)? {
             Cell::Null => Ok(None),
-            Cell::Blob(bytes) => Ok(Some(bytes)),
+            Cell::Blob(bytes) | Cell::Bytes(bytes) => Ok(Some(bytes)),
             Cell::Other | Cell::Int(_) | Cell::Text(_) => {
                 Err(self.damaged(column, "it is not bytes"))
             }
@@ -219,7 +221,7 @@ impl Row<'_> {
         };
         let key = match first {
             Cell::Int(number) => number.to_string(),
-            Cell::Text(text) => String::from_utf8_lossy(text).into_owned(),
+            Cell::Text(text) | Cell::Bytes(text) => String::from_utf8_lossy(text).into_owned(),
             Cell::Blob(bytes) => format!("{bytes:02x?}"),
             Cell::Null | Cell::Other => "?".to_owned(),
         };

@@ -443,7 +443,7 @@ fn instant() -> Instant {
 /// Stops the process: what the database holds is no longer known, and only reading it anew from
 /// the file is safe.
 fn die(what: &str, error: &StoreError) -> ! {
-    tracing::error!(%error, "{what}; stopping, because the outcome is not known");
+    tracing::error!(%error, "{what}; stopping, because what is in memory may not be what is stored");
     std::process::abort()
 }
 
@@ -520,6 +520,7 @@ impl Writer {
         match self.begin() {
             Ok(false) => {}
             Ok(true) => self.restart_stages(),
+            Err(error @ StoreError::Open(_)) => die("a transaction cannot begin", &error),
             Err(error) if self.tx.may_defer() => die("a transaction cannot begin", &error),
             Err(error) => return self.refuse(first, &error),
         }
@@ -559,11 +560,32 @@ impl Writer {
         }
     }
 
+    /// Looks whether a COMMIT happened whose answer was lost, until that is known: those who wait for
+    /// it, and what services remember, depend on it. `None` if the store is stopped before.
+    fn find_out(&mut self, error: &StoreError) -> Option<bool> {
+        tracing::warn!(%error, "the answer to a COMMIT is lost; looking whether it happened");
+        loop {
+            match self.tx.outcome() {
+                Ok(happened) => return Some(happened),
+                Err(error) => tracing::debug!(%error, "the outcome of a COMMIT is looked for"),
+            }
+            self.refuse(None, error);
+            if self.stopped.is_some() {
+                return None;
+            }
+            match self.receiver.recv_timeout(IDLE_POLL) {
+                Ok(message) => self.refuse(Some(message), error),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
     /// Answers what waits: nothing can be done now, and all of it may be tried again.
     fn refuse(&mut self, first: Option<Message>, error: &StoreError) {
         self.set_down(Some(error));
         let refused = || StoreError::Unavailable(error.to_string());
-        let mut next = first;
+        let mut next = first.or_else(|| self.receiver.try_recv().ok());
         while let Some(message) = next {
             match message {
                 Message::Work(run) => run(Err(refused()))(Outcome::Committed),
@@ -648,7 +670,11 @@ impl Writer {
         let committed = match self.tx.commit() {
             Ok(committed) => committed,
             Err(CommitError::Unknown(error)) if self.tx.may_defer() => die("COMMIT failed", &error),
-            Err(CommitError::Unknown(error)) => return self.roll_back(replies, &error, true),
+            Err(CommitError::Unknown(error)) => match self.find_out(&error) {
+                Some(true) => self.tx.committed(),
+                Some(false) => return self.roll_back(replies, &error, false),
+                None => return self.roll_back(replies, &error, true),
+            },
             Err(CommitError::Refused(error)) => return self.roll_back(replies, &error, false),
         };
         let settled = self.tx.unsettled() == 0;

@@ -29,7 +29,8 @@ pub(super) const UNSAFE: &[(&str, &str, &str)] = &[
         "set it to 1",
     ),
     (
-        "SELECT CAST(@@innodb_doublewrite AS CHAR) FROM DUAL WHERE @@innodb_doublewrite = 0",
+        "SELECT CAST(@@innodb_doublewrite AS CHAR) FROM DUAL \
+         WHERE CAST(@@innodb_doublewrite AS CHAR) IN ('0', 'OFF')",
         "innodb_doublewrite",
         "set it to 1",
     ),
@@ -43,7 +44,7 @@ pub(super) const UNSAFE: &[(&str, &str, &str)] = &[
 /// Text is compared byte by byte, nobody waits longer than this for a lock, and a writer that stops in
 /// the middle of its turn is cut off.
 const SETTINGS: &str = "SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin; \
-    SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'; \
+    SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES,NO_ENGINE_SUBSTITUTION'; \
     SET SESSION innodb_lock_wait_timeout = 5; SET SESSION lock_wait_timeout = 30; \
     SET SESSION wait_timeout = 28800";
 const WRITER: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
@@ -238,7 +239,7 @@ fn cell(row: &MySqlRow, column: usize) -> Result<Cell<'_>, sqlx::Error> {
             Cell::Text(text.as_bytes())
         }
         "VARBINARY" | "BINARY" | "BLOB" | "TINYBLOB" | "MEDIUMBLOB" | "LONGBLOB" => {
-            Cell::Blob(row.try_get_unchecked(column)?)
+            Cell::Bytes(row.try_get_unchecked(column)?)
         }
         _ => Cell::Other,
     })

@@ -44,18 +44,22 @@ pub(super) const COLUMNS: &str = "SELECT CAST(a.attname AS TEXT), CAST(t.typname
     FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
     WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped";
 
+/// Takes the lock of a schema's one writer: the number is this program's alone.
+pub(super) const TRY_LOCK: &str = "SELECT CASE \
+    WHEN pg_try_advisory_lock(hashtextextended($1, 7239451120043)) THEN 1 ELSE 0 END";
+
 /// No statement takes longer, and nobody waits longer for a lock. A writer that stops in the middle
 /// of its turn is cut off: the others go on.
 const LIMITS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '5s'; \
     SET idle_in_transaction_session_timeout = '10s'; SET tcp_keepalives_idle = 10; \
     SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;";
 /// A set is a handful of rows found by key: no plan is better than the index, and none need be made
-/// twice.
+/// twice. Without this, what is planned over an empty table reads all of it when it is full.
 const PLANS: &str = "SET enable_hashjoin = off; SET enable_mergejoin = off; \
-    SET plan_cache_mode = force_generic_plan;";
-/// An audit reads whole tables.
-const LONG: &str =
-    "SET statement_timeout = '10min'; SET idle_in_transaction_session_timeout = '10min';";
+    SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan;";
+/// An audit reads whole tables; and what is read is planned for the size that the table has by now.
+const LONG: &str = "SET plan_cache_mode = force_custom_plan; \
+    SET statement_timeout = '10min'; SET idle_in_transaction_session_timeout = '10min';";
 
 pub(super) async fn connect(
     url: &str,

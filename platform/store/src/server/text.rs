@@ -1,6 +1,10 @@
 //! One SQL text for all engines, and what little is done to it: a statement for one row becomes one
 //! over a set of rows, and the words of a migration become the server's own.
 
+use std::borrow::Cow;
+
+use hashbrown::HashMap;
+
 use super::Kind;
 use crate::place::Dialect;
 
@@ -67,6 +71,25 @@ pub(super) fn one_of(count: usize) -> String {
     format!("IN ({})", places(count))
 }
 
+/// The statement with the schema before each table behind FROM and JOIN that stands there without one.
+pub(super) fn qualified<'s>(sql: &'s str, owners: &HashMap<String, String>) -> Cow<'s, str> {
+    if owners.is_empty() {
+        return Cow::Borrowed(sql);
+    }
+    let mut out = String::with_capacity(sql.len());
+    let mut is_table = false;
+    for word in sql.split_inclusive(|c: char| c.is_whitespace()) {
+        let name = word.trim_end_matches(|c: char| c.is_whitespace() || c == ')' || c == ',');
+        if is_table && let Some(owner) = owners.get(name) {
+            out.push_str(owner);
+            out.push('.');
+        }
+        out.push_str(word);
+        is_table = matches!(name.trim_start_matches('('), "FROM" | "JOIN");
+    }
+    Cow::Owned(out)
+}
+
 /// Without comments: `--` begins none of our values.
 fn without_comments(sql: &str) -> String {
     let lines = sql.lines().map(|line| line.split("--").next().unwrap_or("").trim_end());
@@ -117,12 +140,41 @@ fn keyed(sql: &str) -> Vec<String> {
     found
 }
 
+/// A table's rules behind its columns: MariaDB takes no named rule within a column.
+fn rules_last(statement: &str) -> String {
+    let Some((head, body)) = statement.split_once('(') else { return statement.to_owned() };
+    let Some((body, tail)) = body.rsplit_once(')') else { return statement.to_owned() };
+    let (mut parts, mut rules, mut depth, mut from) = (Vec::new(), Vec::new(), 0_i32, 0);
+    let ends = body.char_indices().filter_map(|(at, c)| {
+        match c {
+            '(' => depth = depth.saturating_add(1),
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        (c == ',' && depth == 0).then_some(at)
+    });
+    for end in ends.chain([body.len()]).collect::<Vec<_>>() {
+        let part = body.get(from..end).unwrap_or("");
+        from = end.saturating_add(1);
+        match part.find("CONSTRAINT") {
+            Some(at) if !part.trim_start().starts_with("CONSTRAINT") => {
+                let (column, rule) = part.split_at(at);
+                parts.push(column.trim_end().to_owned());
+                rules.push(format!("\n    {}", rule.trim_end()));
+            }
+            _ => parts.push(part.trim_end().to_owned()),
+        }
+    }
+    parts.append(&mut rules);
+    format!("{head}({}\n){tail}", parts.join(","))
+}
+
 /// The statements of a migration in the words of a server.
 ///
 /// Migrations are written for SQLite. On both servers INTEGER, SQLite's 64 bits, is BIGINT, and WITHOUT
 /// ROWID means nothing. PostgreSQL says BYTEA for BLOB, and compares text byte by byte only if told to.
-/// MariaDB can make a key only of text and bytes whose length is known, and has no index over a part
-/// of the rows.
+/// MariaDB can make a key only of text and bytes whose length is known, has no index over a part of the
+/// rows, and wants named rules behind the columns.
 pub(crate) fn migration(sql: &str, dialect: Dialect) -> Vec<String> {
     let sql = without_comments(sql);
     let sql = replace_word(&sql, "INTEGER", "BIGINT").replace(" WITHOUT ROWID", "");
@@ -150,6 +202,9 @@ pub(crate) fn migration(sql: &str, dialect: Dialect) -> Vec<String> {
         let is_index = statement.starts_with("CREATE INDEX");
         match statement.split_once("WHERE") {
             Some((head, _)) if is_index && dialect == Dialect::Mariadb => head.trim().to_owned(),
+            _ if dialect == Dialect::Mariadb && statement.starts_with("CREATE TABLE") => {
+                rules_last(statement)
+            }
             _ => statement.to_owned(),
         }
     };
@@ -203,6 +258,32 @@ mod tests {
         ] {
             assert_eq!(over_rows(sql, 2, 2), expected);
         }
+    }
+
+    #[test]
+    fn named_rules_stand_behind_the_columns_on_mariadb() {
+        let sql = "CREATE TABLE t (\n    a INTEGER NOT NULL CONSTRAINT a_set CHECK (a IN (0, 1)),\n    \
+                   b BIGINT,\n    CONSTRAINT b_small CHECK (b < 9)\n);";
+        assert_eq!(
+            migration(sql, Dialect::Mariadb),
+            ["CREATE TABLE t (\n    a BIGINT NOT NULL,\n    b BIGINT,\n    \
+              CONSTRAINT b_small CHECK (b < 9),\n    CONSTRAINT a_set CHECK (a IN (0, 1))\n)"]
+        );
+    }
+
+    #[test]
+    fn tables_without_a_schema_get_the_one_that_they_are_in() {
+        let owners = [("t", "`a`"), ("u", "`b`")];
+        let owners = owners.map(|(table, owner)| (table.to_owned(), owner.to_owned()));
+        let owners = HashMap::from(owners);
+        assert_eq!(
+            qualified(
+                "SELECT t.x FROM t JOIN u ON u.y = t.y\nWHERE z IN (SELECT u FROM u)",
+                &owners
+            ),
+            "SELECT t.x FROM `a`.t JOIN `b`.u ON u.y = t.y\nWHERE z IN (SELECT u FROM `b`.u)"
+        );
+        assert_eq!(qualified("SELECT x FROM `a`.t", &owners), "SELECT x FROM `a`.t");
     }
 
     #[test]
