@@ -283,6 +283,17 @@ impl Database {
         }
     }
 
+    /// The schema of a service in a place: what the product makes there by itself.
+    #[must_use]
+    pub fn schema(&self, address: &str, service: &str) -> String {
+        let name = address.rsplit('/').next().unwrap_or_default();
+        match self.kind {
+            Kind::Postgres => service.to_owned(),
+            Kind::Mariadb if service == "millrace" => name.to_owned(),
+            Kind::Mariadb => format!("{name}_{service}"),
+        }
+    }
+
     /// Runs a statement as the one who may do everything.
     ///
     /// # Panics

@@ -74,9 +74,18 @@ pub fn shown(output: &Output) -> String {
 ///
 /// If anything is wrong, or could not be checked.
 pub fn audit(folders: &[PathBuf]) -> Value {
+    audit_of("--data", folders)
+}
+
+/// The same for stores that are named as `option` does: `--data` folders, or `--database` addresses.
+///
+/// # Panics
+///
+/// If anything is wrong, or could not be checked.
+pub fn audit_of<A: AsRef<OsStr>>(option: &str, stores: &[A]) -> Value {
     let mut arguments = vec![OsStr::new("audit"), "--json".as_ref()];
-    for folder in folders {
-        arguments.extend([OsStr::new("--data"), folder.as_ref()]);
+    for store in stores {
+        arguments.extend([OsStr::new(option), store.as_ref()]);
     }
     let output = run(&arguments);
     assert!(output.status.success(), "the audit is not clean: {}", shown(&output));

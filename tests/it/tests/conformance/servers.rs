@@ -10,7 +10,7 @@ use it::database::{Database, Kind};
 use store::{Place, ServerPlace, Store, StoreError};
 use tokio::time::{Instant, sleep};
 
-use crate::tables::{add, add_in, numbers, open};
+use crate::tables::{NOON, SCHEMA, add, add_in, numbers, open, try_open};
 
 /// Longer than a server needs to come back, also beside other work on the same machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -18,7 +18,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) async fn run(kind: Kind) {
     let database = Database::start(kind);
     let place = |address: &str| Place::Server(ServerPlace::try_new(address, "millrace").unwrap());
-    writers_of_one_schema_take_turns(&place(&database.place())).await;
+    let shared = ServerPlace::try_new(&database.place(), "millrace").unwrap().shared();
+    writers_of_one_schema_take_turns(&Place::Server(shared)).await;
+    a_schema_has_one_writer_unless_it_is_shared(&place(&database.place())).await;
     a_server_that_comes_back_has_what_was_acknowledged(&database, &place(&database.place())).await;
     settings_that_lose_what_was_acknowledged_are_refused(&database, kind);
 }
@@ -52,6 +54,20 @@ async fn writers_of_one_schema_take_turns(place: &Place) {
     for store in stores {
         store.stop().await;
     }
+}
+
+async fn a_schema_has_one_writer_unless_it_is_shared(place: &Place) {
+    let first = open(place);
+    let clock = Arc::new(contracts::clock::ManualClock::at(NOON));
+    let (second, also) = (place.clone(), Arc::clone(&clock));
+    let refused = tokio::task::spawn_blocking(move || try_open(&second, SCHEMA, &also).map(drop));
+    let refused = refused.await.unwrap().unwrap_err().to_string();
+    assert!(refused.contains("in use by another millrace process"), "{refused}");
+    add(&first, 1, 1, false).await.unwrap();
+    first.stop().await;
+    let next = try_open(place, SCHEMA, &clock).unwrap();
+    assert_eq!(add(&next, 1, 1, true).await.unwrap_err().to_string(), "the store is stopped");
+    next.stop().await;
 }
 
 /// Adds to a counter until it is told to end; counts what was acknowledged and what may have happened.

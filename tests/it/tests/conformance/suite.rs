@@ -51,7 +51,7 @@ pub(crate) async fn run(engine: &Engine) {
 async fn what_fails_leaves_nothing_behind_and_what_succeeds_is_whole(place: &Place) {
     let store = open(place);
     let outcomes = join_all((1..=40).map(|n| add(&store, n, 1, n % 3 == 0))).await;
-    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 27);
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 27, "{outcomes:?}");
     assert_eq!(numbers(&store, "SELECT SUM(value) FROM counters").await, [27]);
     let positions = numbers(&store, "SELECT position FROM entries ORDER BY position").await;
     assert_eq!(positions, (1..=27).collect::<Vec<_>>());
