@@ -32,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) profile: String,
     /// The folder of the database.
     pub(crate) data: PathBuf,
+    /// The database server, if there is one instead of the folder.
+    pub(crate) database: Database,
     /// Where HTTP is served.
     pub(crate) http: Listener,
     /// Where gRPC is served.
@@ -55,6 +57,15 @@ pub(crate) struct Config {
     pub(crate) customer: customer::Settings,
     pub(crate) payment: payment::Settings,
     pub(crate) notification: notification::Settings,
+}
+
+/// Where data is kept that is not in the folder.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Database {
+    /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE` or `mysql://…`; empty for SQLite in the folder. A
+    /// schema (MariaDB: a database) for each set of services is made by itself; `?schema=` names another.
+    pub(crate) url: String,
 }
 
 /// Where a protocol is served.
@@ -122,21 +133,31 @@ pub(crate) struct Addresses {
 pub(crate) struct Address {
     /// `http://HOST:PORT` of its gRPC, or several of those separated by commas.
     pub(crate) url: String,
+    /// Its own database server, where it runs by itself: as `database.url`, which it overrides.
+    pub(crate) database: String,
 }
 
 impl Addresses {
+    fn of(&self, name: &str) -> Option<&Address> {
+        match name {
+            "order" => Some(&self.order),
+            "inventory" => Some(&self.inventory),
+            "catalog" => Some(&self.catalog),
+            "customer" => Some(&self.customer),
+            "payment" => Some(&self.payment),
+            "notification" => Some(&self.notification),
+            _ => None,
+        }
+    }
+
     /// Where the service `name` is; empty if it is not said.
     pub(crate) fn url(&self, name: &str) -> &str {
-        let address = match name {
-            "order" => &self.order,
-            "inventory" => &self.inventory,
-            "catalog" => &self.catalog,
-            "customer" => &self.customer,
-            "payment" => &self.payment,
-            "notification" => &self.notification,
-            _ => return "",
-        };
-        &address.url
+        self.of(name).map_or("", |address| &address.url)
+    }
+
+    /// The database server of the service `name` alone; empty if it is not said.
+    pub(crate) fn database(&self, name: &str) -> &str {
+        self.of(name).map_or("", |address| &address.database)
     }
 }
 
@@ -152,6 +173,7 @@ impl Default for Config {
         Self {
             profile: "dev".to_owned(),
             data: PathBuf::from("millrace-data"),
+            database: Database::default(),
             http: local(8090),
             grpc: local(9090),
             log: Log::default(),
@@ -183,8 +205,14 @@ impl Config {
 fn hide_secrets(table: &mut Table) {
     for (key, value) in table {
         match value {
-            // Where our own services are is no secret.
-            Value::Table(_) if key == "services" => {}
+            // Where our own services are is no secret; where their databases are is.
+            Value::Table(services) if key == "services" => {
+                let each = services.iter_mut().filter_map(|(_, service)| service.as_table_mut());
+                let databases = each.filter_map(|service| service.get_mut("database"));
+                for database in databases.filter(|database| database.as_str() != Some("")) {
+                    *database = "(hidden)".into();
+                }
+            }
             Value::Table(inner) => hide_secrets(inner),
             Value::String(text) if SECRETS.iter().any(|word| key.contains(word)) => {
                 if !text.is_empty() {
@@ -385,5 +413,9 @@ mod tests {
         let mut table: Table = "url = 'smtp://me:pass@host'\npassword = ''".parse().unwrap();
         hide_secrets(&mut table);
         assert_eq!(table.to_string(), "password = \"\"\nurl = \"(hidden)\"\n");
+        let file = "[database]\nurl = 'postgres://me:hush@db/shop'\n\
+                    [services.order]\nurl = 'http://there:1'\ndatabase = 'postgres://me:hush@o/x'";
+        let printed = merged(file, &[]).unwrap().to_toml().unwrap();
+        assert!(!printed.contains("hush") && printed.contains("http://there:1"), "{printed}");
     }
 }

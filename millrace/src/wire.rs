@@ -11,7 +11,6 @@ mod mirrors;
 mod push;
 
 use std::convert::Infallible;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -30,7 +29,7 @@ use contracts_grpc::v1::notifications_client::NotificationsClient;
 use contracts_grpc::v1::orders_client::OrdersClient;
 use contracts_grpc::v1::payments_client::PaymentsClient;
 use rpc::Traced;
-use store::{Schema, Stats, Store, StoreError, StoreOptions};
+use store::{Place, Schema, ServerPlace, Stats, Store, StoreError, StoreOptions};
 use telemetry::{Metrics, Tasks};
 use tonic::server::NamedService;
 use tower::Service;
@@ -68,19 +67,38 @@ pub(crate) struct House {
     pub(crate) started: Arc<AtomicBool>,
 }
 
-/// Opens the store in `folder`, with the tables of the chosen services.
-pub(crate) fn open_store(folder: &Path, chosen: &Chosen, bus: BusKind) -> anyhow::Result<Store> {
+/// Where the store of the chosen services is.
+pub(crate) fn place(config: &Config, chosen: &Chosen) -> anyhow::Result<Place> {
+    let services: Vec<_> = chosen.schemas().iter().map(|schema| schema.service).collect();
+    let own = services.iter().map(|name| (name, config.services.database(name)));
+    let own = own.filter(|(_, address)| !address.is_empty()).collect::<Vec<_>>();
+    let (key, address) = match own.as_slice() {
+        [] => ("database.url".to_owned(), config.database.url.as_str()),
+        [(name, address)] if services.len() == 1 => (format!("services.{name}.database"), *address),
+        [(name, _), ..] => bail!(
+            "services.{name}.database: a process has one database, and this one runs {chosen}; \
+             start {name} by itself, or set database.url"
+        ),
+    };
+    if address.is_empty() {
+        return Ok(Place::Folder(config.data.clone()));
+    }
+    let set = services.join("_");
+    let set = if chosen.is_all_tables() { "millrace" } else { &set };
+    let server = ServerPlace::try_new(address, set).with_context(|| key)?;
+    Ok(Place::Server(server))
+}
+
+/// Opens the store at `place`, with the tables of the chosen services.
+pub(crate) fn open_store(place: Place, chosen: &Chosen, bus: BusKind) -> anyhow::Result<Store> {
     let mut schemas = chosen.schemas();
     if bus == BusKind::Kafka {
         schemas.push(kafka::SCHEMA);
     }
-    let options = StoreOptions {
-        folder: folder.to_owned(),
-        schemas,
-        clock: Arc::new(SystemClock),
-        stream: chosen.stream(),
-    };
-    Store::open(options).with_context(|| format!("cannot open the store in {}", folder.display()))
+    let options =
+        StoreOptions { place, schemas, clock: Arc::new(SystemClock), stream: chosen.stream() };
+    let shown = options.place.to_string();
+    Store::open(options).with_context(|| format!("cannot open the store in {shown}"))
 }
 
 /// Refuses a store that other services have written: the ids of its events would not be its own.
@@ -101,8 +119,8 @@ async fn check_stream(store: &Store, chosen: &Chosen) -> anyhow::Result<()> {
         None => Ok(()),
         Some(_) => bail!(
             "{} was written by other services than {chosen}: give each set of services a folder of \
-             its own (--data)",
-            store.path().display()
+             its own (--data), or a schema",
+            store.place()
         ),
     }
 }
@@ -110,7 +128,7 @@ async fn check_stream(store: &Store, chosen: &Chosen) -> anyhow::Result<()> {
 /// Opens the store and puts the chosen services on it.
 pub(crate) async fn assemble(config: &Config, chosen: &Chosen) -> anyhow::Result<House> {
     let store = if chosen.has_tables() {
-        Some(open_store(&config.data, chosen, config.bus)?)
+        Some(open_store(place(config, chosen)?, chosen, config.bus)?)
     } else {
         None
     };
@@ -142,7 +160,7 @@ pub(crate) async fn assemble(config: &Config, chosen: &Chosen) -> anyhow::Result
     let live_metrics = metrics.clone();
     let whole = chosen.is_all_tables().then(|| store.clone()).flatten();
     let whole_log = whole.clone();
-    let hooks = hooks(whole, metrics, consumers, Arc::clone(&started));
+    let hooks = hooks(store.clone(), whole, metrics, consumers, Arc::clone(&started));
     let (services, http) = if chosen.has("edge") {
         let services = edge::Services {
             orders: OrdersClient::new(doors.to("order", &tasks)?),
@@ -379,6 +397,7 @@ fn answered(metrics: &Metrics) -> Arc<dyn Fn(u16, std::time::Duration) + Send + 
 
 /// `whole` is the store that has the tables of every service, if this process has them all.
 fn hooks(
+    store: Option<Store>,
     whole: Option<Store>,
     metrics: Metrics,
     consumers: Consumers,
@@ -388,7 +407,17 @@ fn hooks(
     edge::Hooks {
         answered: answered(&metrics),
         metrics: Arc::new(move || metrics.render()),
-        ready: Arc::new(move || consumers.readiness(started.load(Ordering::Acquire))),
+        ready: Arc::new(move || {
+            let mut readiness = consumers.readiness(started.load(Ordering::Acquire));
+            if let Some(store) = &store {
+                let ok = store.is_available();
+                let detail = if ok { "the database answers" } else { "the database is away" };
+                readiness.ready &= ok;
+                let name = "store".to_owned();
+                readiness.parts.push(edge::Part { name, ok, detail: detail.to_owned() });
+            }
+            readiness
+        }),
         audit: Arc::new(move || {
             let reader = reader.clone();
             Box::pin(async move {

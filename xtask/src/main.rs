@@ -50,8 +50,8 @@ const USAGE: &str = "usage: cargo xtask <command>
   clients         run clients of the field against the product that MILLRACE_BIN names
   deploy check    check deploy/ by promtool, Helm and Docker Compose
   parts NAME      make a part ready and print where it is: chromium, compose, helm, kafka,
-                  kafka-clients (the libraries of the tests' consumers in other languages), otel
-                  (the OpenTelemetry collector), promtool, or zipkin
+                  kafka-clients (the libraries of the tests' consumers in other languages), mariadb,
+                  otel (the OpenTelemetry collector), postgres, promtool, redis, or zipkin
   up-distributed  run Kafka and a process per service of the product that MILLRACE_BIN names, until
                   Ctrl-C (--check: place an order, scrape all, and stop; TRACE=1: with Zipkin)
   test [ARGS]     run all tests (ARGS go to `cargo test`) and print the totals

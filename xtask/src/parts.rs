@@ -34,8 +34,29 @@ const PROMTOOL: Packaged = Packaged {
     packages: &["prometheus"],
 };
 
+const POSTGRES: Packaged = Packaged {
+    name: "postgres",
+    programs: &["postgres"],
+    variable: "MILLRACE_POSTGRES",
+    packages: &["postgresql"],
+};
+
+const MARIADB: Packaged = Packaged {
+    name: "mariadb",
+    programs: &["mariadbd"],
+    variable: "MILLRACE_MARIADB",
+    packages: &["mariadb-server"],
+};
+
+const REDIS: Packaged = Packaged {
+    name: "redis",
+    programs: &["redis-server"],
+    variable: "MILLRACE_REDIS",
+    packages: &["redis-server"],
+};
+
 /// Everything that [`prepare`] knows.
-const PACKAGED: [&Packaged; 2] = [&CHROMIUM, &PROMTOOL];
+const PACKAGED: [&Packaged; 5] = [&CHROMIUM, &PROMTOOL, &POSTGRES, &MARIADB, &REDIS];
 
 /// Makes the part `name` ready and prints where its program is: `cargo xtask parts chromium`.
 pub(crate) fn run(name: &str) -> Result<()> {
@@ -50,6 +71,12 @@ pub(crate) fn run(name: &str) -> Result<()> {
 /// The program that checks what Prometheus reads, installed if that is needed and allowed.
 pub(crate) fn promtool() -> Result<PathBuf> {
     prepare(&PROMTOOL)
+}
+
+/// The database servers that tests need, installed if that is needed and allowed.
+pub(crate) fn databases() -> Result<()> {
+    prepare(&POSTGRES)?;
+    prepare(&MARIADB).map(drop)
 }
 
 /// The program of Chromium, installed if that is needed and allowed.
@@ -88,7 +115,7 @@ fn prepare(part: &Packaged) -> Result<PathBuf> {
         return Ok(given);
     }
     let path = variable("PATH").unwrap_or_default();
-    let folders: Vec<_> = std::env::split_paths(&path).collect();
+    let folders: Vec<_> = std::env::split_paths(&path).chain(server_folders()).collect();
     if let Some(found) = find(part.programs, &folders) {
         return Ok(found);
     }
@@ -100,6 +127,16 @@ fn prepare(part: &Packaged) -> Result<PathBuf> {
     install(part.name, part.packages, &cure)?;
     find(part.programs, &folders)
         .with_context(|| format!("`{}` is installed, but not in PATH", part.name))
+}
+
+/// Where Debian puts servers that are not for every user's path: the newest PostgreSQL first.
+fn server_folders() -> Vec<PathBuf> {
+    let mut folders = vec![PathBuf::from("/usr/sbin")];
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut versions: Vec<_> = versions.map(|version| version.path().join("bin")).collect();
+    versions.sort();
+    folders.extend(versions.into_iter().rev());
+    folders
 }
 
 fn find(programs: &[&str], folders: &[PathBuf]) -> Option<PathBuf> {
@@ -146,7 +183,10 @@ mod tests {
     #[test]
     fn an_unknown_part_is_refused_with_those_there_are() {
         let error = run("netscape").unwrap_err().to_string();
-        assert_eq!(error, "there is no part `netscape`; there are: chromium, promtool");
+        assert_eq!(
+            error,
+            "there is no part `netscape`; there are: chromium, promtool, postgres, mariadb, redis"
+        );
     }
 
     #[test]

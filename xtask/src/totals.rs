@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{clients, deploy, gates, kafka_clients, maven, ui};
+use crate::{clients, deploy, gates, kafka_clients, maven, parts, ui};
 
 /// Sums over every `test result:` line of every test program, and over what other suites say.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -114,6 +114,7 @@ fn number_before(text: &str, word: &str) -> u64 {
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     // What the tests start beside cargo's own programs.
     maven::kafka()?;
+    parts::databases()?;
     kafka_clients::prepare(root)?;
     deploy::rules(root)?;
     let mut command = gates::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);

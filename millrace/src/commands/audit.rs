@@ -25,11 +25,11 @@ use clap::Args;
 use contracts::clock::SystemClock;
 use serde::Serialize;
 use store::audit::Check;
-use store::{Reader, Rx, Store, StoreError};
+use store::{Place, Reader, Rx, ServerPlace, Store, StoreError};
 use tokio::time::Instant;
 
-use crate::config::{self, Overrides};
-use crate::wire;
+use crate::config::{self, BusKind, Config, Overrides};
+use crate::wire::{self, Chosen};
 
 /// The exit code when an invariant does not hold. Could not check is an error: 2.
 const VIOLATIONS: u8 = 1;
@@ -44,6 +44,10 @@ pub(crate) struct AuditArgs {
     /// The folder of the database; of each one, if services have databases of their own.
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
     data: Vec<PathBuf>,
+    /// The address of a schema on a database server, `postgres://…?schema=NAME`; of each one, if services
+    /// have schemas of their own. With --config, addresses come from there.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["config", "data"])]
+    database: Vec<String>,
     /// The configuration file that names the folder, or several. Default: millrace.toml, if it is
     /// there.
     #[arg(long, value_name = "FILE")]
@@ -107,9 +111,9 @@ fn whole_millis(span: Duration) -> u64 {
 }
 
 /// Checks every predicate over the snapshot `rx` of one store or of several.
-async fn check(rx: &mut Rx, stores: usize) -> Result<Report, StoreError> {
+async fn check(rx: &mut Rx, names: Vec<String>) -> Result<Report, StoreError> {
     let mut passes = Passes::begin();
-    let files = stores::read(rx, stores).await?;
+    let files = stores::read(rx, names).await?;
     let has = |service: &str| files.iter().any(|file| file.services.iter().any(|s| s == service));
     let (log, checks) = log::fold(rx, &files, has("order")).await?;
     passes.add(checks);
@@ -140,9 +144,9 @@ async fn check(rx: &mut Rx, stores: usize) -> Result<Report, StoreError> {
 
 /// Runs the audit; the exit code is 1 if an invariant does not hold.
 pub(crate) async fn run(args: AuditArgs) -> anyhow::Result<u8> {
-    let folders = folders(&args)?;
-    let shown: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
-    let report = check_folders(&folders)
+    let places = places(&args)?;
+    let shown: Vec<_> = places.iter().map(ToString::to_string).collect();
+    let report = check_places(&places)
         .await
         .with_context(|| format!("could not check the database in {}", shown.join(", ")))?;
     let mut out = io::stdout().lock();
@@ -155,34 +159,55 @@ pub(crate) async fn run(args: AuditArgs) -> anyhow::Result<u8> {
     Ok(if report.clean { 0 } else { VIOLATIONS })
 }
 
-fn folders(args: &AuditArgs) -> anyhow::Result<Vec<PathBuf>> {
+fn places(args: &AuditArgs) -> anyhow::Result<Vec<Place>> {
     if !args.data.is_empty() {
-        return Ok(args.data.clone());
+        return Ok(args.data.iter().cloned().map(Place::Folder).collect());
     }
-    let read = |file| Ok(config::read(&Overrides { file, ..Overrides::default() })?.data);
-    if args.config.is_empty() {
-        return Ok(vec![read(None)?]);
+    if !args.database.is_empty() {
+        let place =
+            |address: &String| Ok(Place::Server(ServerPlace::try_new(address, "millrace")?));
+        return args.database.iter().map(place).collect();
     }
-    args.config.iter().map(|file| read(Some(file.clone()))).collect()
+    let mut places = Vec::new();
+    let default = [None];
+    let files: Vec<_> = args.config.iter().cloned().map(Some).collect();
+    for file in if files.is_empty() { &default[..] } else { &files } {
+        let config = config::read(&Overrides { file: file.clone(), ..Overrides::default() })?;
+        places.extend(places_of(&config)?);
+    }
+    Ok(places)
 }
 
-/// Checks the stores in `folders` as one system.
+/// The stores of one configuration: on a server with Kafka, a schema for each service.
+fn places_of(config: &Config) -> anyhow::Result<Vec<Place>> {
+    let all = wire::place(config, &Chosen::all());
+    let is_one = config.bus == BusKind::Embedded || matches!(all, Ok(Place::Folder(_)));
+    if is_one {
+        return Ok(vec![all?]);
+    }
+    let alone = |schema: &store::Schema| {
+        let chosen = Chosen::read(&[schema.service.to_owned()], config.bus)?;
+        wire::place(config, &chosen)
+    };
+    wire::SCHEMAS.iter().map(alone).collect()
+}
+
+/// Checks the stores at `places` as one system.
 ///
 /// Several stores are not one snapshot: an event may be handled between one and the next. So what
 /// seems wrong while services run is looked at again, and only what stays wrong is.
-async fn check_folders(folders: &[PathBuf]) -> Result<Report, StoreError> {
-    let Some((first, others)) = folders.split_first() else {
-        return Err(StoreError::Open("there is no folder to check".to_owned()));
-    };
-    for folder in folders {
-        Store::settle_after_crash(folder)?;
+async fn check_places(places: &[Place]) -> Result<Report, StoreError> {
+    for place in places {
+        if let Place::Folder(folder) = place {
+            Store::settle_after_crash(folder)?;
+        }
     }
-    let files: Vec<_> = others.iter().map(|folder| folder.join(Store::FILE)).collect();
-    let reader = Reader::open_joined(&first.join(Store::FILE), &files, Arc::new(SystemClock))?;
-    let stores = folders.len();
+    let reader = Reader::open_places(places, Arc::new(SystemClock))?;
+    let stores = places.len();
     let mut looks = if stores > 1 { LOOKS_MAX } else { 1_u32 };
     loop {
-        let report: Report = reader.read(move |rx| Box::pin(check(rx, stores))).await?;
+        let names = reader.names();
+        let report: Report = reader.read(move |rx| Box::pin(check(rx, names))).await?;
         looks = looks.saturating_sub(1);
         if report.clean || looks == 0 {
             return Ok(report);
@@ -193,7 +218,9 @@ async fn check_folders(folders: &[PathBuf]) -> Result<Report, StoreError> {
 
 /// The report as the server answers it. A check that cannot be made is neither clean nor broken.
 pub(crate) async fn report_json(reader: &Reader) -> serde_json::Value {
-    let checked: Result<Report, StoreError> = reader.read(|rx| Box::pin(check(rx, 1))).await;
+    let names = reader.names();
+    let checked: Result<Report, StoreError> =
+        reader.read(move |rx| Box::pin(check(rx, names))).await;
     match checked {
         Ok(report) => serde_json::to_value(&report).unwrap_or_default(),
         Err(error) => {

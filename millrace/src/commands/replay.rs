@@ -10,10 +10,11 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use contracts::Topic;
 use contracts::clock::SystemClock;
-use store::{Reader, Store};
+use store::Reader;
 
 use crate::cli::ConfigArgs;
 use crate::config::BusKind;
+use crate::wire::{self, Chosen};
 
 /// What `millrace replay` may be told.
 #[derive(Args)]
@@ -27,6 +28,9 @@ pub(crate) struct ReplayArgs {
     /// Only this topic, named without the configured prefix.
     #[arg(long, value_name = "TOPIC")]
     topic: Option<String>,
+    /// The services whose store it is, where a database server has a schema for each set of them.
+    #[arg(long, value_delimiter = ',')]
+    services: Vec<String>,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -38,11 +42,12 @@ pub(crate) async fn run(args: ReplayArgs) -> anyhow::Result<String> {
         bail!("bus: with the embedded bus there is nothing to publish to; set bus = \"kafka\"");
     }
     let topic = args.topic.as_deref().map(topic).transpose()?;
-    let path = config.data.join(Store::FILE);
-    let reader = Reader::open(&path, Arc::new(SystemClock))
-        .with_context(|| format!("cannot read the store in {}", config.data.display()))?;
+    let chosen = Chosen::read(&args.services, config.bus)?;
+    let place = wire::place(&config, &chosen)?;
+    let reader = Reader::open_places(std::slice::from_ref(&place), Arc::new(SystemClock))
+        .with_context(|| format!("cannot read the store in {place}"))?;
     let events = bus::kafka::replay(&config.kafka, &reader, args.from, topic).await?;
-    Ok(format!("{events} events published from {}", path.display()))
+    Ok(format!("{events} events published from {place}"))
 }
 
 fn topic(name: &str) -> anyhow::Result<Topic> {

@@ -48,8 +48,8 @@ pub(crate) fn run(config: &Config, args: &UpArgs) -> anyhow::Result<()> {
 /// Brings the database up to date; says where it is.
 pub(crate) fn migrate(config: &Config, services: &[String]) -> anyhow::Result<String> {
     let chosen = Chosen::read(services, config.bus)?;
-    let store = wire::open_store(&config.data, &chosen, config.bus)?;
-    Ok(format!("{} is up to date", store.path().display()))
+    let store = wire::open_store(wire::place(config, &chosen)?, &chosen, config.bus)?;
+    Ok(format!("{} is up to date", store.place()))
 }
 
 async fn serve(config: &Config, chosen: &Chosen, with_demo: bool) -> anyhow::Result<()> {

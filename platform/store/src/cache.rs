@@ -9,10 +9,12 @@ use hashbrown::HashMap;
 use rusqlite::Connection;
 
 use crate::due::Due;
+use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::pending::PendingRows;
 use crate::record::{Append, Key, Record};
-use crate::sqlite::{self, Prepared};
+use crate::server::Server;
+use crate::sqlite::Prepared;
 use crate::value::Value;
 
 /// What the transaction does to every cache without knowing its rows.
@@ -30,14 +32,10 @@ pub(crate) trait AnyCache: Send {
     /// Whether the current piece of work has changed nothing.
     fn is_untouched(&self) -> bool;
     /// Writes what is not in its table, sorted by key; returns the rows written.
-    fn flush(&mut self, connection: &Connection) -> Result<u64, StoreError>;
+    fn flush(&mut self, engine: &Engine) -> Result<u64, StoreError>;
     /// Adds the rows that this transaction changed to `pending`, to be written by a later flush; what
     /// is never changed again is written. Returns the rows written.
-    fn defer(
-        &mut self,
-        connection: &Connection,
-        pending: &mut PendingRows,
-    ) -> Result<u64, StoreError>;
+    fn defer(&mut self, engine: &Engine, pending: &mut PendingRows) -> Result<u64, StoreError>;
     /// The COMMIT is durable: if everything is in its table, rows beyond the limit may go.
     fn committed(&mut self, settled: bool);
     fn as_any(&self) -> &dyn Any;
@@ -160,37 +158,65 @@ impl<R: Record> RecordCache<R> {
         }
     }
 
-    pub(crate) fn load(
-        &mut self,
-        connection: &Connection,
-        keys: &[R::Key],
-    ) -> Result<(), StoreError> {
+    pub(crate) fn load(&mut self, engine: &Engine, keys: &[R::Key]) -> Result<(), StoreError> {
+        if let Engine::Server(server) = engine {
+            return self.load_set(engine, server, keys);
+        }
         for key in keys {
-            if self.places.contains_key(key) || self.is_beyond(connection, key)? {
+            if self.places.contains_key(key) || self.is_beyond(engine, key)? {
                 continue;
             }
             let read = |row: &crate::value::Row<'_>| R::read(row);
-            let found = sqlite::query_one(connection, &self.select, &[key.value()], read)?;
+            let found = engine.query_one(&self.select, &[key.value()], read)?;
             let stored = found.as_ref().map(Stored::of);
             self.take_in(key.clone(), found.map(Box::new), stored);
         }
         Ok(())
     }
 
+    /// The same by one query for all of them.
+    fn load_set(
+        &mut self,
+        engine: &Engine,
+        server: &Server,
+        keys: &[R::Key],
+    ) -> Result<(), StoreError> {
+        let mut missing = Vec::new();
+        for key in keys {
+            if !self.places.contains_key(key) && !self.is_beyond(engine, key)? {
+                missing.push(key);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        let values: Vec<_> = missing.iter().map(|key| key.value()).collect();
+        let rows = server.select(&R::TABLE, &values, |row| R::read(row))?;
+        let mut found: HashMap<_, _> = rows.into_iter().map(|row| (row.key(), row)).collect();
+        for key in missing {
+            let row = found.remove(key);
+            let stored = row.as_ref().map(Stored::of);
+            self.take_in(key.clone(), row.map(Box::new), stored);
+        }
+        Ok(())
+    }
+
     /// Whether `key` is larger than that of every row: most rows that are looked for are those of
     /// orders that have just come, and the database need not be asked about them.
-    fn is_beyond(&mut self, connection: &Connection, key: &R::Key) -> Result<bool, StoreError> {
+    fn is_beyond(&mut self, engine: &Engine, key: &R::Key) -> Result<bool, StoreError> {
         match key.number() {
-            Some(number) => Ok(number > self.top(connection)?),
+            Some(number) => Ok(number > self.top(engine)?),
             None => Ok(false),
         }
     }
 
-    fn top(&mut self, connection: &Connection) -> Result<i64, StoreError> {
+    fn top(&mut self, engine: &Engine) -> Result<i64, StoreError> {
         if let Some(top) = self.top {
             return Ok(top);
         }
-        let top = sqlite::last_key(connection, &R::TABLE)?.max(self.top_put);
+        let top = engine.last_key(&R::TABLE)?.max(self.top_put);
         self.top = Some(top);
         Ok(top)
     }
@@ -246,24 +272,42 @@ impl<R: Record> RecordCache<R> {
     }
 
     /// The next whole number after the largest key, given once.
-    pub(crate) fn number(&mut self, connection: &Connection) -> Result<i64, StoreError> {
-        let next = self.top(connection)?.saturating_add(1);
+    pub(crate) fn number(&mut self, engine: &Engine) -> Result<i64, StoreError> {
+        let next = self.top(engine)?.saturating_add(1);
         self.top = Some(next);
         Ok(next)
     }
 
     /// Writes the rows of `dirty`, which are sorted by key.
-    fn write_all(
-        &mut self,
+    fn write_all(&mut self, engine: &Engine, dirty: &[(R::Key, usize)]) -> Result<(), StoreError> {
+        match engine {
+            Engine::Sqlite(connection) => self.write_each(connection, dirty)?,
+            Engine::Server(server) => self.write_sets(server, dirty)?,
+        }
+        let Self { slots, settled, .. } = self;
+        for (_, place) in dirty {
+            let Some(slot) = slots.get_mut(*place) else { continue };
+            let Some(record) = &slot.row else { continue };
+            if record.is_settled() {
+                settled.push_back((*place, slot.stamp));
+            }
+            slot.stored = Some(Stored::of(record.as_ref()));
+            (slot.dirty, slot.is_pending) = (false, false);
+        }
+        Ok(())
+    }
+
+    /// Row by row, by prepared statements.
+    fn write_each(
+        &self,
         connection: &Connection,
         dirty: &[(R::Key, usize)],
     ) -> Result<(), StoreError> {
-        let Self { slots, settled, insert, update, update_but_indexed, .. } = self;
+        let Self { slots, insert, update, update_but_indexed, .. } = self;
         let mut writing = Writing { insert: None, update: None, update_but_indexed: None };
         for (key, place) in dirty {
-            let Some(slot) = slots.get_mut(*place) else { continue };
+            let Some(slot) = slots.get(*place) else { continue };
             let Some(record) = &slot.row else { continue };
-            let now = Stored::of(record.as_ref());
             let mut values = Vec::with_capacity(R::TABLE.columns.len().saturating_add(1));
             record.write(&mut values);
             debug_assert_eq!(values.len(), R::TABLE.columns.len(), "{}", R::TABLE.name);
@@ -271,7 +315,7 @@ impl<R: Record> RecordCache<R> {
                 None => ready(&mut writing.insert, connection, insert)?,
                 Some(before) => {
                     values.push(Value::from(before.version));
-                    if R::INDEXED.is_some() && before.indexed == now.indexed {
+                    if R::INDEXED.is_some() && before.indexed == record.indexed() {
                         ready(&mut writing.update_but_indexed, connection, update_but_indexed)?
                     } else {
                         ready(&mut writing.update, connection, update)?
@@ -281,11 +325,39 @@ impl<R: Record> RecordCache<R> {
             if statement.run(&values)? != 1 {
                 return Err(StoreError::Stale { table: R::TABLE.name, key: format!("{key:?}") });
             }
-            if record.is_settled() {
-                settled.push_back((*place, slot.stamp));
+        }
+        Ok(())
+    }
+
+    /// New rows by one statement, changed ones by another.
+    fn write_sets(&self, server: &Server, dirty: &[(R::Key, usize)]) -> Result<(), StoreError> {
+        let (mut new, mut changed) = (Vec::new(), Vec::new());
+        for (_, place) in dirty {
+            let Some(slot) = self.slots.get(*place) else { continue };
+            let Some(record) = &slot.row else { continue };
+            let mut values = Vec::with_capacity(R::TABLE.columns.len().saturating_add(1));
+            record.write(&mut values);
+            debug_assert_eq!(values.len(), R::TABLE.columns.len(), "{}", R::TABLE.name);
+            match slot.stored {
+                None => new.push(values),
+                Some(before) => {
+                    values.push(Value::from(before.version));
+                    changed.push(values);
+                }
             }
-            slot.stored = Some(now);
-            (slot.dirty, slot.is_pending) = (false, false);
+        }
+        let whole = |touched, rows: &[Vec<Value<'_>>]| {
+            let is_whole = touched == u64::try_from(rows.len()).unwrap_or(u64::MAX);
+            let key = || format!("of {} rows", rows.len());
+            is_whole
+                .then_some(())
+                .ok_or_else(|| StoreError::Stale { table: R::TABLE.name, key: key() })
+        };
+        if !new.is_empty() {
+            whole(server.insert(&R::TABLE, &new)?, &new)?;
+        }
+        if !changed.is_empty() {
+            whole(server.update(&R::TABLE, &changed)?, &changed)?;
         }
         Ok(())
     }
@@ -338,11 +410,7 @@ impl<R: Record> AnyCache for RecordCache<R> {
         self.undo.is_empty()
     }
 
-    fn defer(
-        &mut self,
-        _connection: &Connection,
-        pending: &mut PendingRows,
-    ) -> Result<u64, StoreError> {
+    fn defer(&mut self, _engine: &Engine, pending: &mut PendingRows) -> Result<u64, StoreError> {
         if self.dirty.is_empty() {
             return Ok(0);
         }
@@ -367,14 +435,14 @@ impl<R: Record> AnyCache for RecordCache<R> {
         Ok(0)
     }
 
-    fn flush(&mut self, connection: &Connection) -> Result<u64, StoreError> {
+    fn flush(&mut self, engine: &Engine) -> Result<u64, StoreError> {
         let mut dirty = std::mem::take(&mut self.dirty);
         // What was pending and has changed again is among the dirty already.
         let slots = &self.slots;
         let left = self.pending.drain(..);
         dirty.extend(left.filter(|(_, place)| slots.get(*place).is_some_and(|slot| !slot.dirty)));
         dirty.sort_unstable();
-        self.write_all(connection, &dirty)?;
+        self.write_all(engine, &dirty)?;
         let written = u64::try_from(dirty.len()).unwrap_or(0);
         dirty.clear();
         (self.dirty, self.dirty_at_begin) = (dirty, 0);
@@ -435,12 +503,12 @@ impl<A: Append> AppendList<A> {
 
     pub(crate) fn push(
         &mut self,
-        connection: &Connection,
+        engine: &Engine,
         row: impl FnOnce(i64) -> A,
     ) -> Result<i64, StoreError> {
         let last = match self.last {
             Some(last) => last,
-            None => sqlite::last_key(connection, &A::TABLE)?,
+            None => engine.last_key(&A::TABLE)?,
         };
         let position = last.saturating_add(1);
         self.rows.push(row(position));
@@ -475,27 +543,38 @@ impl<A: Append> AnyCache for AppendList<A> {
         self.rows.len() == self.at_begin
     }
 
-    fn defer(
-        &mut self,
-        connection: &Connection,
-        _pending: &mut PendingRows,
-    ) -> Result<u64, StoreError> {
-        self.flush(connection)
+    fn defer(&mut self, engine: &Engine, _pending: &mut PendingRows) -> Result<u64, StoreError> {
+        self.flush(engine)
     }
 
-    fn flush(&mut self, connection: &Connection) -> Result<u64, StoreError> {
+    fn flush(&mut self, engine: &Engine) -> Result<u64, StoreError> {
         let rows = std::mem::take(&mut self.rows);
         self.at_begin = 0;
         if rows.is_empty() {
             return Ok(0);
         }
-        let mut insert = Prepared::try_new(connection, &self.insert)?;
-        let mut values = Vec::with_capacity(A::TABLE.columns.len());
-        for row in &rows {
-            row.write(&mut values);
-            debug_assert_eq!(values.len(), A::TABLE.columns.len(), "{}", A::TABLE.name);
-            insert.run(&values)?;
-            values.clear();
+        match engine {
+            Engine::Sqlite(connection) => {
+                let mut insert = Prepared::try_new(connection, &self.insert)?;
+                let mut values = Vec::with_capacity(A::TABLE.columns.len());
+                for row in &rows {
+                    row.write(&mut values);
+                    debug_assert_eq!(values.len(), A::TABLE.columns.len(), "{}", A::TABLE.name);
+                    insert.run(&values)?;
+                    values.clear();
+                }
+            }
+            Engine::Server(server) => {
+                let sets: Vec<_> = rows
+                    .iter()
+                    .map(|row| {
+                        let mut values = Vec::with_capacity(A::TABLE.columns.len());
+                        row.write(&mut values);
+                        values
+                    })
+                    .collect();
+                server.insert(&A::TABLE, &sets)?;
+            }
         }
         Ok(u64::try_from(rows.len()).unwrap_or(0))
     }

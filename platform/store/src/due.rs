@@ -81,6 +81,12 @@ impl Dues {
         bounds.values().for_each(|due| due.set_pending(false));
     }
 
+    /// Another writer has been at work: nothing is known of any deadline.
+    pub(crate) fn forget(&self) {
+        let bounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bounds.values().for_each(|due| due.note(i64::MIN));
+    }
+
     /// What is known of `R`.
     pub(crate) fn of<R: 'static>(&self) -> Arc<Due> {
         let mut bounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -37,8 +37,15 @@ pub enum StoreError {
         /// The beginning of the statement.
         statement: String,
         /// The engine's own error.
-        cause: rusqlite::Error,
+        cause: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The database server cannot be reached, or broke off; try again.
+    #[error("the database server is not available: {0}")]
+    Unavailable(String),
+    /// The connection broke while a COMMIT was on its way, and whether it happened could not be found
+    /// out in time: what was sent may be sent again under its key.
+    #[error("whether the change was committed is not known: {0}")]
+    Unknown(String),
     /// An event could not be encoded or read back.
     #[error("an event cannot be stored or read: {0}")]
     Log(#[from] contracts::events::DecodeError),
@@ -69,7 +76,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(crate) fn sql(statement: &str, cause: rusqlite::Error) -> Self {
+    pub(crate) fn sqlite(statement: &str, cause: rusqlite::Error) -> Self {
         if let rusqlite::Error::SqliteFailure(failure, message) = &cause
             && failure.code == rusqlite::ErrorCode::ConstraintViolation
         {
@@ -77,7 +84,19 @@ impl StoreError {
             let name = message.rsplit(": ").next().unwrap_or_default().to_owned();
             return Self::Constraint { name };
         }
-        Self::Sql { statement: statement.chars().take(120).collect(), cause }
+        Self::sql(statement, cause)
+    }
+
+    pub(crate) fn sql(
+        statement: &str,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Sql { statement: statement.chars().take(120).collect(), cause: cause.into() }
+    }
+
+    /// Whether nothing is known against the work itself: the server broke off.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
     }
 
     /// What the outside may know of this error; its cause is logged, never sent.
@@ -87,7 +106,7 @@ impl StoreError {
             Self::Overloaded | Self::Busy => {
                 Problem::overloaded("too many requests are waiting; try again")
             }
-            Self::RolledBack(_) | Self::Stopped => {
+            Self::RolledBack(_) | Self::Stopped | Self::Unavailable(_) | Self::Unknown(_) => {
                 Problem::unavailable("the store could not take the change; try again")
             }
             Self::Damaged { .. }

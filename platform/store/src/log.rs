@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use contracts::{Event, Position, Timestamp, events::DecodeError, segment};
-use rusqlite::Connection;
 
+use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::reader::Rx;
-use crate::sqlite;
 use crate::tx::Tx;
 use crate::value::Value;
 
@@ -22,19 +21,21 @@ pub(crate) fn encode(events: &[Arc<Event>]) -> Result<Vec<u8>, StoreError> {
 
 /// Appends a segment of so many events.
 pub(crate) fn append(
-    connection: &Connection,
+    engine: &Engine,
     number: u64,
     now: Timestamp,
     (events, body): (usize, Vec<u8>),
 ) -> Result<(), StoreError> {
     let insert = "INSERT INTO outbox (segment, created_at, events, body) VALUES ($1, $2, $3, $4)";
     let values = [number.into(), now.into(), events.into(), Value::OwnedBlob(body)];
-    sqlite::execute(connection, insert, &values).map(drop)
+    engine.execute(insert, &values).map(drop)
 }
 
-pub(crate) fn last_segment(connection: &Connection) -> Result<u64, StoreError> {
-    let last = "SELECT COALESCE(MAX(segment), 0) FROM outbox";
-    Ok(sqlite::query_one(connection, last, &[], |row| row.count(0))?.unwrap_or(0))
+/// The last segment and its time; the beginning of time if there is none.
+pub(crate) fn last(engine: &Engine) -> Result<(u64, Timestamp), StoreError> {
+    let last = "SELECT segment, created_at FROM outbox ORDER BY segment DESC LIMIT 1";
+    let found = engine.query_one(last, &[], |row| Ok((row.count(0)?, row.timestamp(1)?)))?;
+    Ok(found.unwrap_or_default())
 }
 
 fn decoded(rows: Vec<(u64, Vec<u8>)>) -> Result<Vec<Arc<Event>>, StoreError> {
@@ -66,7 +67,7 @@ pub fn read_committed(
 ) -> Result<Vec<Arc<Event>>, StoreError> {
     let values = [from.segment.into(), segments_max.into()];
     let read = |row: &crate::value::Row<'_>| Ok((row.count(0)?, row.blob(1)?.to_vec()));
-    let mut events = decoded(sqlite::query(tx.connection(), READ, &values, read)?)?;
+    let mut events = decoded(tx.engine().query(READ, &values, read)?)?;
     events.retain(|event| event.id.position() >= from);
     Ok(events)
 }
@@ -74,7 +75,7 @@ pub fn read_committed(
 /// Where `consumer` goes on: everything before is handled.
 pub fn position(tx: &Tx, consumer: &str) -> Result<Option<Position>, StoreError> {
     let select = "SELECT segment, place FROM inbox WHERE consumer = $1";
-    sqlite::query_one(tx.connection(), select, &[consumer.into()], |row| {
+    tx.engine().query_one(select, &[consumer.into()], |row| {
         let index =
             u32::try_from(row.int(1)?).ok().ok_or_else(|| row.damaged(1, "out of range"))?;
         Ok(Position { segment: row.count(0)?, index })
@@ -85,9 +86,9 @@ pub fn position(tx: &Tx, consumer: &str) -> Result<Option<Position>, StoreError>
 pub fn set_position(tx: &mut Tx, consumer: &str, position: Position) -> Result<(), StoreError> {
     let update = "UPDATE inbox SET segment = $2, place = $3 WHERE consumer = $1";
     let values = [consumer.into(), position.segment.into(), position.index.into()];
-    if sqlite::execute(tx.connection(), update, &values)? == 1 {
+    if tx.engine().execute(update, &values)? == 1 {
         return Ok(());
     }
     let insert = "INSERT INTO inbox (consumer, segment, place) VALUES ($1, $2, $3)";
-    sqlite::execute(tx.connection(), insert, &values).map(drop)
+    tx.engine().execute(insert, &values).map(drop)
 }

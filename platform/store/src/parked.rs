@@ -6,7 +6,6 @@ use contracts::{Event, Position, Timestamp, events::DecodeError, segment};
 
 use crate::error::StoreError;
 use crate::reader::Rx;
-use crate::sqlite;
 use crate::tx::Tx;
 use crate::value::{Row, Value};
 
@@ -113,13 +112,13 @@ pub fn add_at(
         tx.now().into(),
         Value::OwnedBlob(body),
     ];
-    sqlite::execute(tx.connection(), &insert, &values).map(drop)
+    tx.engine().execute(&insert, &values).map(drop)
 }
 
 /// The keys that have parked events.
 pub fn keys(tx: &Tx, consumer: &str) -> Result<Vec<String>, StoreError> {
     let select = "SELECT DISTINCT event_key FROM parked_events WHERE consumer = $1";
-    sqlite::query(tx.connection(), select, &[consumer.into()], |row| Ok(row.text(0)?.to_owned()))
+    tx.engine().query(select, &[consumer.into()], |row| Ok(row.text(0)?.to_owned()))
 }
 
 /// The events of `key`, in the order in which they must be handled.
@@ -128,21 +127,20 @@ pub fn of_key(tx: &Tx, consumer: &str, key: &str) -> Result<Vec<Parked>, StoreEr
         "SELECT {COLUMNS} FROM parked_events WHERE consumer = $1 AND event_key = $2 \
          ORDER BY segment, place"
     );
-    sqlite::query(tx.connection(), &select, &[consumer.into(), key.into()], read)
+    tx.engine().query(&select, &[consumer.into(), key.into()], read)
 }
 
 /// The place behind every parked event.
 pub fn next_place(tx: &Tx, consumer: &str) -> Result<Position, StoreError> {
     let select = "SELECT COALESCE(MAX(segment), 0) FROM parked_events WHERE consumer = $1";
-    let last = sqlite::query_one(tx.connection(), select, &[consumer.into()], |row| row.count(0))?;
+    let last = tx.engine().query_one(select, &[consumer.into()], |row| row.count(0))?;
     Ok(Position::start_of(last.unwrap_or(0).saturating_add(1)))
 }
 
 /// The earliest moment at which an event is to be tried again.
 pub fn next_due(tx: &Tx, consumer: &str) -> Result<Option<Timestamp>, StoreError> {
     let select = "SELECT MIN(due_at) FROM parked_events WHERE consumer = $1";
-    let found =
-        sqlite::query_one(tx.connection(), select, &[consumer.into()], |row| row.opt_timestamp(0))?;
+    let found = tx.engine().query_one(select, &[consumer.into()], |row| row.opt_timestamp(0))?;
     Ok(found.flatten())
 }
 
@@ -152,7 +150,7 @@ pub fn due(tx: &Tx, consumer: &str, now: Timestamp) -> Result<Vec<Parked>, Store
         "SELECT {COLUMNS} FROM parked_events WHERE consumer = $1 AND due_at <= $2 \
          ORDER BY segment, place LIMIT 256"
     );
-    sqlite::query(tx.connection(), &select, &[consumer.into(), now.into()], read)
+    tx.engine().query(&select, &[consumer.into(), now.into()], read)
 }
 
 /// The event is handled, or discarded.
@@ -160,7 +158,7 @@ pub fn remove(tx: &mut Tx, parked: &Parked) -> Result<(), StoreError> {
     let delete = "DELETE FROM parked_events WHERE consumer = $1 AND segment = $2 AND place = $3";
     let values =
         [(&parked.consumer).into(), parked.position.segment.into(), parked.position.index.into()];
-    sqlite::execute(tx.connection(), delete, &values).map(drop)
+    tx.engine().execute(delete, &values).map(drop)
 }
 
 /// Writes what happens to the event next.
@@ -176,7 +174,7 @@ pub fn update(tx: &mut Tx, parked: &Parked) -> Result<(), StoreError> {
         parked.due_at.into(),
         (&parked.cause).into(),
     ];
-    sqlite::execute(tx.connection(), update, &values).map(drop)
+    tx.engine().execute(update, &values).map(drop)
 }
 
 /// Parked events for people and audits, oldest first, at most `limit`.

@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use contracts::{Clock, Timestamp};
 use futures::future::BoxFuture;
-use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
+use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::pending;
+use crate::place::{Place, ServerPlace};
+use crate::server::{Role, Server};
 use crate::settling::{Settling, Waiting};
 use crate::sqlite;
 use crate::tx::finish_now;
 use crate::value::{Row, Value};
+use crate::writer::Store;
 
 /// Connections that read at the same time; more would only take turns on two cores.
 const READERS_MAX: usize = 4;
@@ -36,7 +39,7 @@ enum Tried<T, E, F> {
 
 /// A snapshot of what is committed.
 pub struct Rx {
-    connection: Connection,
+    engine: Engine,
     now: Timestamp,
 }
 
@@ -54,17 +57,36 @@ impl Rx {
         values: &[Value<'_>],
         read: impl Fn(&Row<'_>) -> Result<T, StoreError> + Send,
     ) -> Result<Vec<T>, StoreError> {
-        sqlite::query(&self.connection, sql, values, read)
+        self.engine.query(sql, values, read)
+    }
+}
+
+/// What is read.
+#[derive(Debug)]
+enum Source {
+    /// A file, and other stores, whose tables are read as if they were of the first.
+    Files(PathBuf, Vec<PathBuf>),
+    /// A schema, and all that are looked through for a table.
+    Server(ServerPlace, Vec<String>),
+}
+
+impl Source {
+    fn open(&self) -> Result<Engine, StoreError> {
+        match self {
+            Self::Files(path, others) => sqlite::open_joined(path, others).map(Engine::Sqlite),
+            Self::Server(place, path) => {
+                let server = Server::try_new(place.clone(), path.clone(), Role::Reader)?;
+                Ok(Engine::Server(Box::new(server)))
+            }
+        }
     }
 }
 
 /// Reads a database, beside its writer or beside another process that writes it.
 #[derive(Clone)]
 pub struct Reader {
-    path: PathBuf,
-    /// Other stores, whose tables are read as if they were of the first.
-    others: Vec<PathBuf>,
-    idle: Arc<Mutex<Vec<Connection>>>,
+    source: Arc<Source>,
+    idle: Arc<Mutex<Vec<Engine>>>,
     permits: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
     /// The writer, if it is in this process.
@@ -92,15 +114,67 @@ impl Reader {
         others: &[PathBuf],
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
-        let first = sqlite::open_joined(path, others)?;
-        Ok(Self {
-            path: path.to_owned(),
-            others: others.to_vec(),
-            idle: Arc::new(Mutex::new(vec![first])),
+        let source = Source::Files(path.to_owned(), others.to_vec());
+        let first = source.open()?;
+        Ok(Self::over(source, vec![first], clock))
+    }
+
+    /// Prepares to read a schema of a server. It is asked when something is read.
+    pub(crate) fn on_server(place: ServerPlace, clock: Arc<dyn Clock>) -> Self {
+        let path = vec![place.schema.clone()];
+        Self::over(Source::Server(place, path), Vec::new(), clock)
+    }
+
+    /// Prepares to read several stores as if they were one: files of this machine, or schemas of one
+    /// database. On a server they are one snapshot.
+    pub fn open_places(places: &[Place], clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let refused = |why: &str| Err(StoreError::Open(why.to_owned()));
+        let (mut files, mut schemas) = (Vec::new(), Vec::new());
+        for place in places {
+            match place {
+                Place::Folder(folder) => files.push(folder.join(Store::FILE)),
+                Place::Server(server) => schemas.push(server),
+            }
+        }
+        match (files.split_first(), schemas.split_first()) {
+            (Some((first, others)), None) => Self::open_joined(first, others, clock),
+            (None, Some((first, others))) => {
+                if !others.iter().all(|other| first.is_beside(other)) {
+                    return refused(
+                        "stores that are read together must be schemas of one database; check each \
+                         of these by itself",
+                    );
+                }
+                let path = schemas.iter().map(|place| place.schema.clone()).collect();
+                Ok(Self::over(Source::Server((*first).clone(), path), Vec::new(), clock))
+            }
+            (Some(_), Some(_)) => refused("files and schemas of a server cannot be read together"),
+            (None, None) => refused("there is no store to read"),
+        }
+    }
+
+    fn over(source: Source, idle: Vec<Engine>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            source: Arc::new(source),
+            idle: Arc::new(Mutex::new(idle)),
             permits: Arc::new(Semaphore::new(READERS_MAX)),
             clock,
             beside: None,
-        })
+        }
+    }
+
+    /// What each store's tables are named by, where every store has such a table.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        match self.source.as_ref() {
+            Source::Files(_, others) => {
+                let more = (1..=others.len()).map(|number| format!("s{number}"));
+                std::iter::once("main".to_owned()).chain(more).collect()
+            }
+            Source::Server(place, path) => {
+                path.iter().map(|name| place.dialect.quoted(name)).collect()
+            }
+        }
     }
 
     /// The same beside a writer in this process, which is roused by `wake`.
@@ -162,17 +236,22 @@ impl Reader {
         task.await.map_err(|error| E::from(StoreError::Panicked(error.to_string())))?
     }
 
-    fn take(&self) -> Result<Connection, StoreError> {
+    fn take(&self) -> Result<Engine, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.map_or_else(|| sqlite::open_joined(&self.path, &self.others), Ok)
+        idle.map_or_else(|| self.source.open(), Ok)
     }
 
     /// Begins a snapshot; says whether rows are pending in it.
     fn begin(&self) -> Result<(Rx, bool), StoreError> {
-        let connection = self.take()?;
-        sqlite::execute(&connection, "BEGIN", &[])?;
-        let is_pending = pending::is_any_of(&connection, self.others.len())?;
-        Ok((Rx { connection, now: self.clock.now() }, is_pending))
+        let engine = self.take()?;
+        engine.begin_snapshot()?;
+        let is_pending = match (&engine, self.source.as_ref()) {
+            (Engine::Sqlite(connection), Source::Files(_, others)) => {
+                pending::is_any_of(connection, others.len())?
+            }
+            (Engine::Sqlite(_) | Engine::Server(_), _) => false,
+        };
+        Ok((Rx { engine, now: self.clock.now() }, is_pending))
     }
 
     fn snapshot<T, E, F>(&self, work: F, waiting: Option<Waiting>) -> Tried<T, E, F>
@@ -205,9 +284,9 @@ impl Reader {
 
     /// A connection that cannot end its snapshot is closed instead of used again.
     fn end(&self, rx: Rx) {
-        if sqlite::execute(&rx.connection, "COMMIT", &[]).is_ok() {
+        if rx.engine.control("COMMIT").is_ok() {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            idle.push(rx.connection);
+            idle.push(rx.engine);
         }
     }
 }

@@ -36,6 +36,22 @@ impl Table {
         format!("UPDATE {} SET {set} WHERE {key} = ?1 AND {version} = ?{guard}", self.name)
     }
 
+    /// [`Self::insert`] as servers number values.
+    pub(crate) fn insert_numbered(&self) -> String {
+        self.insert().replace('?', "$")
+    }
+
+    /// [`Self::update`] as servers number values.
+    pub(crate) fn update_numbered(&self) -> String {
+        self.update(None).replace('?', "$")
+    }
+
+    /// Reads the rows whose key meets `condition`.
+    pub(crate) fn select_any(&self, condition: &str) -> String {
+        let columns = self.columns.join(", ");
+        format!("SELECT {columns} FROM {} WHERE {} {condition}", self.name, self.columns[0])
+    }
+
     pub(crate) fn select(&self) -> String {
         let columns = self.columns.join(", ");
         format!("SELECT {columns} FROM {} WHERE {} = ?1", self.name, self.columns[0])

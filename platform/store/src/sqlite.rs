@@ -7,8 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, OpenFlags};
 
 use crate::error::StoreError;
-use crate::record::Table;
-use crate::value::{Row, Value};
+use crate::value::{Cells, Row, Value};
 
 /// The first SQLite without the WAL-reset bug that could corrupt a file (3.7.0 to 3.51.2).
 const VERSION_MIN: i32 = 3_051_003;
@@ -114,7 +113,7 @@ pub(crate) fn execute(
     sql: &str,
     values: &[Value<'_>],
 ) -> Result<u64, StoreError> {
-    let failed = |cause| StoreError::sql(sql, cause);
+    let failed = |cause| StoreError::sqlite(sql, cause);
     let mut statement = connection.prepare_cached(&numbered(sql)).map_err(failed)?;
     for (value, place) in values.iter().zip(1..) {
         statement.raw_bind_parameter(place, value).map_err(failed)?;
@@ -133,13 +132,13 @@ impl<'c> Prepared<'c> {
     /// Prepares `sql`, whose values are numbered (`?1`).
     pub(crate) fn try_new(connection: &'c Connection, sql: &'c str) -> Result<Self, StoreError> {
         let statement = connection.prepare_cached(sql);
-        let statement = statement.map_err(|cause| StoreError::sql(sql, cause))?;
+        let statement = statement.map_err(|cause| StoreError::sqlite(sql, cause))?;
         Ok(Self { statement, sql })
     }
 
     /// Runs it for one row; returns the rows it touched.
     pub(crate) fn run(&mut self, values: &[Value<'_>]) -> Result<u64, StoreError> {
-        let failed = |cause| StoreError::sql(self.sql, cause);
+        let failed = |cause| StoreError::sqlite(self.sql, cause);
         for (value, place) in values.iter().zip(1..) {
             self.statement.raw_bind_parameter(place, value).map_err(failed)?;
         }
@@ -155,7 +154,7 @@ pub(crate) fn query<T>(
     values: &[Value<'_>],
     read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
-    let failed = |cause| StoreError::sql(sql, cause);
+    let failed = |cause| StoreError::sqlite(sql, cause);
     let mut statement = connection.prepare_cached(&numbered(sql)).map_err(failed)?;
     for (value, place) in values.iter().zip(1..) {
         statement.raw_bind_parameter(place, value).map_err(failed)?;
@@ -163,7 +162,7 @@ pub(crate) fn query<T>(
     let mut rows = statement.raw_query();
     let mut found = Vec::new();
     while let Some(row) = rows.next().map_err(failed)? {
-        found.push(read(&Row { row, source: sql })?);
+        found.push(read(&Row { cells: Cells::Sqlite(row), source: sql })?);
     }
     Ok(found)
 }
@@ -178,13 +177,7 @@ pub(crate) fn query_one<T>(
     Ok(query(connection, sql, values, read)?.pop())
 }
 
-/// The largest key of a table whose keys are whole numbers; 0 for an empty one.
-pub(crate) fn last_key(connection: &Connection, table: &Table) -> Result<i64, StoreError> {
-    let found = query_one(connection, &table.last_key(), &[], |row| row.int(0))?;
-    Ok(found.unwrap_or(0))
-}
-
 /// Runs statements that take no values.
 pub(crate) fn batch(connection: &Connection, sql: &str) -> Result<(), StoreError> {
-    connection.execute_batch(sql).map_err(|cause| StoreError::sql(sql, cause))
+    connection.execute_batch(sql).map_err(|cause| StoreError::sqlite(sql, cause))
 }

@@ -36,7 +36,7 @@ pub fn open_stream(schemas: &[Schema], stream: u16) -> Result<TestStore, StoreEr
     let folder = tempfile::tempdir().map_err(|error| StoreError::Open(error.to_string()))?;
     let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_795_262_400_000_000)));
     let store = Store::open(StoreOptions {
-        folder: folder.path().to_owned(),
+        place: folder.path().to_owned().into(),
         schemas: schemas.to_vec(),
         clock: Arc::<ManualClock>::clone(&clock),
         stream,

@@ -8,14 +8,15 @@ use std::task::{Context, Poll, Waker};
 use contracts::{Draft, Event, EventId, Position, Timestamp};
 use futures::future::BoxFuture;
 use hashbrown::HashMap;
-use rusqlite::Connection;
 use telemetry::trace;
 
 use crate::cache::{AnyCache, AppendList, RecordCache};
 use crate::due::{Due, Dues};
+use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::pending::{self, PendingRows};
 use crate::record::{Append, Record};
+use crate::server::{CommitError, Turn};
 use crate::sqlite;
 use crate::value::{Row, Value};
 
@@ -41,7 +42,7 @@ pub trait Stage: Send + 'static {
 
 /// One transaction on the writer. Everything it does is kept together or not at all.
 pub struct Tx {
-    connection: Connection,
+    engine: Engine,
     now: Timestamp,
     stream: u16,
     segment: u64,
@@ -77,9 +78,9 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 impl Tx {
-    pub(crate) fn new(connection: Connection, stream: u16, last_segment: u64, dues: Dues) -> Self {
+    pub(crate) fn new(engine: Engine, stream: u16, last_segment: u64, dues: Dues) -> Self {
         Self {
-            connection,
+            engine,
             now: Timestamp::default(),
             stream,
             segment: last_segment.saturating_add(1),
@@ -119,7 +120,7 @@ impl Tx {
             }
             self.settle()?;
         }
-        sqlite::query(&self.connection, sql, values, read)
+        self.engine.query(sql, values, read)
     }
 
     /// Reads rows of a table that holds no records, such as a journal or an index: they are in it
@@ -131,25 +132,25 @@ impl Tx {
         values: &[Value<'_>],
         read: impl Fn(&Row<'_>) -> Result<T, StoreError> + Send,
     ) -> Result<Vec<T>, StoreError> {
-        sqlite::query(&self.connection, sql, values, read)
+        self.engine.query(sql, values, read)
     }
 
     /// Runs a statement; returns the rows it touched, which the caller must check.
     #[expect(clippy::unused_async, reason = "a server database answers later; SQLite answers now")]
     pub async fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, StoreError> {
         self.protect()?;
-        sqlite::execute(&self.connection, sql, values)
+        self.engine.execute(sql, values)
     }
 
     /// Runs a statement once per row; returns the rows it touched.
+    ///
+    /// A server runs it once over all of them, so no two rows may be the same, and none may depend on
+    /// what the statement did for another. Its form is `INSERT … VALUES ($1, …)`, each value once, or
+    /// one with a WHERE: `INSERT … SELECT $1, … WHERE`, `UPDATE … WHERE`, `DELETE … WHERE`.
     #[expect(clippy::unused_async, reason = "a server database answers later; SQLite answers now")]
     pub async fn bulk(&mut self, sql: &str, rows: &[Vec<Value<'_>>]) -> Result<u64, StoreError> {
         self.protect()?;
-        let mut touched: u64 = 0;
-        for row in rows {
-            touched = touched.saturating_add(sqlite::execute(&self.connection, sql, row)?);
-        }
-        Ok(touched)
+        self.engine.bulk(sql, rows)
     }
 
     /// Makes sure that the rows of `keys` are in memory, or known to be absent.
@@ -157,7 +158,7 @@ impl Tx {
     pub async fn load<R: Record>(&mut self, keys: &[R::Key]) -> Result<(), StoreError> {
         let place = self.records::<R>();
         let cache = self.caches[place].as_any_mut().downcast_mut::<RecordCache<R>>();
-        cache.map_or(Ok(()), |cache| cache.load(&self.connection, keys))
+        cache.map_or(Ok(()), |cache| cache.load(&self.engine, keys))
     }
 
     /// A row that was loaded or put; `None` if there is no such row.
@@ -180,7 +181,7 @@ impl Tx {
     pub async fn number<R: Record>(&mut self) -> Result<i64, StoreError> {
         let place = self.records::<R>();
         let cache = self.caches[place].as_any_mut().downcast_mut::<RecordCache<R>>();
-        cache.map_or(Err(StoreError::Stopped), |cache| cache.number(&self.connection))
+        cache.map_or(Err(StoreError::Stopped), |cache| cache.number(&self.engine))
     }
 
     /// Whether any row of `R` can have a deadline ([`Record::INDEXED`]) at `at` or before. If not, the
@@ -209,7 +210,7 @@ impl Tx {
     ) -> Result<i64, StoreError> {
         let place = self.place::<AppendList<A>>(|_| Box::new(AppendList::<A>::new()));
         let list = self.caches[place].as_any_mut().downcast_mut::<AppendList<A>>();
-        list.map_or(Err(StoreError::Stopped), |list| list.push(&self.connection, row))
+        list.map_or(Err(StoreError::Stopped), |list| list.push(&self.engine, row))
     }
 
     /// Tells the world, once this transaction is committed and only then.
@@ -259,6 +260,11 @@ impl Tx {
         work: impl for<'t> FnOnce(&'t mut Self, &'t I) -> BoxFuture<'t, Result<T, E>>,
     ) -> Result<T, E> {
         self.begin_piece();
+        // On a server a statement that fails takes its whole transaction with it, unless a savepoint
+        // stands before it.
+        if self.isolated && !self.may_defer() {
+            self.protect()?;
+        }
         let ran = catch_unwind(AssertUnwindSafe(|| finish_now(work(self, input))));
         let result = match ran {
             Ok(Some(result)) => result,
@@ -291,14 +297,14 @@ impl Tx {
         if self.savepoint {
             return Ok(());
         }
-        sqlite::execute(&self.connection, "SAVEPOINT piece", &[])?;
+        self.engine.control("SAVEPOINT piece")?;
         self.savepoint = true;
         Ok(())
     }
 
     fn flush_rows(&mut self) -> Result<(), StoreError> {
         for cache in &mut self.caches {
-            let written = cache.flush(&self.connection)?;
+            let written = cache.flush(&self.engine)?;
             self.rows_written = self.rows_written.saturating_add(written);
         }
         Ok(())
@@ -307,8 +313,10 @@ impl Tx {
     /// Brings every row into its table.
     fn settle(&mut self) -> Result<(), StoreError> {
         self.flush_rows()?;
-        if self.unsettled > 0 {
-            pending::clear(&self.connection)?;
+        if self.unsettled > 0
+            && let Engine::Sqlite(connection) = &self.engine
+        {
+            pending::clear(connection)?;
             self.unsettled = 0;
         }
         Ok(())
@@ -330,7 +338,7 @@ impl Tx {
             self.flush_rows()?;
         }
         if self.savepoint {
-            sqlite::execute(&self.connection, "RELEASE piece", &[])?;
+            self.engine.control("RELEASE SAVEPOINT piece")?;
             self.savepoint = false;
         }
         for cache in &mut self.caches {
@@ -341,12 +349,22 @@ impl Tx {
 
     fn undo_piece(&mut self) {
         if self.savepoint {
-            let back = sqlite::execute(&self.connection, "ROLLBACK TO piece", &[])
-                .and_then(|_| sqlite::execute(&self.connection, "RELEASE piece", &[]));
-            if let Err(error) = back {
-                // The connection no longer knows what it holds: only a restart is safe.
-                tracing::error!(%error, "a savepoint cannot be rolled back; stopping");
-                std::process::abort();
+            let back = self
+                .engine
+                .control("ROLLBACK TO SAVEPOINT piece")
+                .and_then(|()| self.engine.control("RELEASE SAVEPOINT piece"));
+            match (back, &self.engine) {
+                (Ok(()), _) => {}
+                // The server has undone the whole transaction: its last statement will say so.
+                (Err(error), Engine::Server(server)) => {
+                    tracing::debug!(%error, "a savepoint went with its transaction");
+                    server.give_up();
+                }
+                (Err(error), Engine::Sqlite(_)) => {
+                    // The connection no longer knows what it holds: only a restart is safe.
+                    tracing::error!(%error, "a savepoint cannot be rolled back; stopping");
+                    std::process::abort();
+                }
             }
             self.savepoint = false;
         }
@@ -357,11 +375,48 @@ impl Tx {
         }
     }
 
-    pub(crate) fn begin(&mut self, now: Timestamp, isolated: bool) -> Result<(), StoreError> {
+    /// Begins; says whether another writer has been at work, so that what was known is read anew.
+    pub(crate) fn begin(&mut self, now: Timestamp, isolated: bool) -> Result<bool, StoreError> {
         // Never before the last one: what is appended later must not look earlier.
         self.now = self.now.max(now);
         self.isolated = isolated;
-        sqlite::execute(&self.connection, "BEGIN IMMEDIATE", &[]).map(drop)
+        let turn = match &self.engine {
+            Engine::Sqlite(connection) => {
+                return sqlite::execute(connection, "BEGIN IMMEDIATE", &[]).map(|_| false);
+            }
+            Engine::Server(server) => server.begin_turn()?,
+        };
+        match turn {
+            Turn::Next => return Ok(false),
+            Turn::Anew => self.forget(),
+            Turn::Lost => {
+                let why = "another process has written this schema, so what this one knows is old";
+                return Err(StoreError::Open(why.to_owned()));
+            }
+        }
+        let last = crate::log::last(&self.engine);
+        let (segment, at) = last.inspect_err(|_| self.engine.abandon())?;
+        self.segment = segment.saturating_add(1);
+        self.now = self.now.max(at);
+        Ok(true)
+    }
+
+    /// Nothing in memory is known to be in the database any more.
+    fn forget(&mut self) {
+        self.caches.clear();
+        self.places.clear();
+        self.pending = PendingRows::default();
+        self.dues.forget();
+    }
+
+    /// Others have written: what they put may be due.
+    pub(crate) fn doubt_deadlines(&self) {
+        self.dues.forget();
+    }
+
+    /// Whether changed rows may be left to a later COMMIT: only where pages are what a COMMIT costs.
+    pub(crate) fn may_defer(&self) -> bool {
+        matches!(self.engine, Engine::Sqlite(_))
     }
 
     /// Rows that this transaction changed.
@@ -392,10 +447,14 @@ impl Tx {
         };
         let count = events.len();
         self.events = events;
-        if count == 0 {
-            return written.map(drop);
+        let body = written?;
+        if count > 0 {
+            crate::log::append(&self.engine, self.segment, self.now, (count, body))?;
         }
-        crate::log::append(&self.connection, self.segment, self.now, (count, written?))
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(()),
+            Engine::Server(server) => server.record_turn(),
+        }
     }
 
     fn write_rows(&mut self, may_wait: bool) -> Result<(), StoreError> {
@@ -403,17 +462,38 @@ impl Tx {
             return self.settle();
         }
         for cache in &mut self.caches {
-            let written = cache.defer(&self.connection, &mut self.pending)?;
+            let written = cache.defer(&self.engine, &mut self.pending)?;
             self.rows_written = self.rows_written.saturating_add(written);
         }
-        let more = self.pending.append(&self.connection)?;
-        self.unsettled = self.unsettled.saturating_add(more);
+        if let Engine::Sqlite(connection) = &self.engine {
+            let more = self.pending.append(connection)?;
+            self.unsettled = self.unsettled.saturating_add(more);
+        }
         Ok(())
     }
 
-    /// COMMIT. An error here is neither success nor failure: the process must stop.
-    pub(crate) fn commit(&mut self) -> Result<Committed, StoreError> {
-        sqlite::execute(&self.connection, "COMMIT", &[])?;
+    /// COMMIT. On SQLite an error here is neither success nor failure: the process must stop.
+    pub(crate) fn commit(&mut self) -> Result<Committed, CommitError> {
+        match &self.engine {
+            Engine::Sqlite(connection) => {
+                let committed = sqlite::execute(connection, "COMMIT", &[]);
+                committed.map_err(CommitError::Unknown)?;
+            }
+            Engine::Server(server) => server.commit()?,
+        }
+        Ok(self.committed())
+    }
+
+    /// Whether the COMMIT happened whose answer was lost; an error if that cannot be asked now.
+    pub(crate) fn outcome(&self) -> Result<bool, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(_) => Err(StoreError::Stopped),
+            Engine::Server(server) => server.outcome(),
+        }
+    }
+
+    /// The COMMIT is durable.
+    pub(crate) fn committed(&mut self) -> Committed {
         for cache in &mut self.caches {
             cache.committed(self.unsettled == 0);
         }
@@ -421,27 +501,30 @@ impl Tx {
             self.segment = self.segment.saturating_add(1);
         }
         let events = std::mem::take(&mut self.events);
-        Ok(Committed { events, acts: std::mem::take(&mut self.acts) })
+        Committed { events, acts: std::mem::take(&mut self.acts) }
     }
 
     pub(crate) fn roll_back(&mut self) -> Result<(), StoreError> {
         self.savepoint = false;
         self.events.clear();
         self.acts.clear();
-        // Nothing in memory is known to be in the database any more.
-        self.caches.clear();
-        self.places.clear();
-        self.pending = PendingRows::default();
-        sqlite::execute(&self.connection, "ROLLBACK", &[])?;
-        // What earlier COMMITs left pending was in those caches: it comes from the database now.
-        pending::apply(&self.connection)?;
+        self.forget();
+        match &self.engine {
+            Engine::Sqlite(connection) => {
+                sqlite::execute(connection, "ROLLBACK", &[])?;
+                // What earlier COMMITs left pending was in those caches: it comes from the database
+                // now.
+                pending::apply(connection)?;
+            }
+            Engine::Server(server) => server.roll_back(),
+        }
         self.dues.nothing_is_pending();
         self.unsettled = 0;
         Ok(())
     }
 
-    pub(crate) fn connection(&self) -> &Connection {
-        &self.connection
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
     }
 }
 

@@ -81,15 +81,47 @@ impl<T: Into<Self>> From<Option<T>> for Value<'_> {
     }
 }
 
+/// One value of a row, as its engine gave it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cell<'c> {
+    Null,
+    Int(i64),
+    Text(&'c [u8]),
+    Blob(&'c [u8]),
+    /// Text or bytes: MariaDB does not say of text that it compares byte by byte which it is.
+    Bytes(&'c [u8]),
+    /// What no table of ours holds, such as a fraction.
+    Other,
+}
+
+/// The values of a row, where its engine left them.
+pub(crate) enum Cells<'r> {
+    Sqlite(&'r rusqlite::Row<'r>),
+    /// Values, and the names of their columns.
+    Server(&'r [Cell<'r>], &'r [String]),
+}
+
 /// One row of a result. Columns are counted from 0.
 pub struct Row<'r> {
-    pub(crate) row: &'r rusqlite::Row<'r>,
+    pub(crate) cells: Cells<'r>,
     pub(crate) source: &'r str,
 }
 
 impl Row<'_> {
-    fn value(&self, column: usize) -> Result<ValueRef<'_>, StoreError> {
-        self.row.get_ref(column).map_err(|cause| StoreError::sql(self.source, cause))
+    fn value(&self, column: usize) -> Result<Cell<'_>, StoreError> {
+        match &self.cells {
+            Cells::Sqlite(row) => match row.get_ref(column) {
+                Ok(ValueRef::Null) => Ok(Cell::Null),
+                Ok(ValueRef::Integer(number)) => Ok(Cell::Int(number)),
+                Ok(ValueRef::Text(text)) => Ok(Cell::Text(text)),
+                Ok(ValueRef::Blob(bytes)) => Ok(Cell::Blob(bytes)),
+                Ok(ValueRef::Real(_)) => Ok(Cell::Other),
+                Err(cause) => Err(StoreError::sqlite(self.source, cause)),
+            },
+            Cells::Server(cells, _) => {
+                cells.get(column).copied().ok_or_else(|| self.damaged(column, "it is not there"))
+            }
+        }
     }
 
     /// The whole number in `column`.
@@ -100,9 +132,9 @@ impl Row<'_> {
     /// The whole number in `column`, or `None` for NULL.
     pub fn opt_int(&self, column: usize) -> Result<Option<i64>, StoreError> {
         match self.value(column)? {
-            ValueRef::Null => Ok(None),
-            ValueRef::Integer(number) => Ok(Some(number)),
-            ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => {
+            Cell::Null => Ok(None),
+            Cell::Int(number) => Ok(Some(number)),
+            Cell::Other | Cell::Text(_) | Cell::Blob(_) | Cell::Bytes(_) => {
                 Err(self.damaged(column, "it is not a whole number"))
             }
         }
@@ -131,12 +163,12 @@ impl Row<'_> {
     /// The text in `column`, or `None` for NULL.
     pub fn opt_text(&self, column: usize) -> Result<Option<&str>, StoreError> {
         match self.value(column)? {
-            ValueRef::Null => Ok(None),
-            ValueRef::Text(text) => std::str::from_utf8(text)
+            Cell::Null => Ok(None),
+            Cell::Text(text) | Cell::Bytes(text) => std::str::from_utf8(text)
                 .ok()
                 .map(Some)
                 .ok_or_else(|| self.damaged(column, "it is not UTF-8")),
-            ValueRef::Real(_) | ValueRef::Integer(_) | ValueRef::Blob(_) => {
+            Cell::Other | Cell::Int(_) | Cell::Blob(_) => {
                 Err(self.damaged(column, "it is not text"))
             }
         }
@@ -150,9 +182,9 @@ impl Row<'_> {
     /// The bytes in `column`, or `None` for NULL.
     pub fn opt_blob(&self, column: usize) -> Result<Option<&[u8]>, StoreError> {
         match self.value(column)? {
-            ValueRef::Null => Ok(None),
-            ValueRef::Blob(bytes) => Ok(Some(bytes)),
-            ValueRef::Real(_) | ValueRef::Integer(_) | ValueRef::Text(_) => {
+            Cell::Null => Ok(None),
+            Cell::Blob(bytes) | Cell::Bytes(bytes) => Ok(Some(bytes)),
+            Cell::Other | Cell::Int(_) | Cell::Text(_) => {
                 Err(self.damaged(column, "it is not bytes"))
             }
         }
@@ -178,12 +210,20 @@ impl Row<'_> {
 
     /// The error that `column` of this row holds what was never written.
     pub fn damaged(&self, column: usize, why: &str) -> StoreError {
-        let name = self.row.as_ref().column_name(column).unwrap_or("?").to_owned();
-        let key = match self.row.get_ref(0) {
-            Ok(ValueRef::Integer(number)) => number.to_string(),
-            Ok(ValueRef::Text(text)) => String::from_utf8_lossy(text).into_owned(),
-            Ok(ValueRef::Blob(bytes)) => format!("{bytes:02x?}"),
-            Ok(ValueRef::Null | ValueRef::Real(_)) | Err(_) => "?".to_owned(),
+        let name = match &self.cells {
+            Cells::Sqlite(row) => row.as_ref().column_name(column).ok(),
+            Cells::Server(_, names) => names.get(column).map(String::as_str),
+        };
+        let name = name.unwrap_or("?").to_owned();
+        let first = match &self.cells {
+            Cells::Server(cells, _) if cells.is_empty() => Cell::Null,
+            Cells::Sqlite(_) | Cells::Server(..) => self.value(0).unwrap_or(Cell::Null),
+        };
+        let key = match first {
+            Cell::Int(number) => number.to_string(),
+            Cell::Text(text) | Cell::Bytes(text) => String::from_utf8_lossy(text).into_owned(),
+            Cell::Blob(bytes) => format!("{bytes:02x?}"),
+            Cell::Null | Cell::Other => "?".to_owned(),
         };
         let table = self.source.chars().take(80).collect();
         StoreError::Damaged { table, column: name, row: key, why: why.to_owned() }

@@ -5,9 +5,9 @@
 //! that no statement costs a hop.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -18,10 +18,13 @@ use tokio::sync::oneshot;
 
 use crate::checkpoints::Checkpointer;
 use crate::due::Dues;
+use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::migrations::{self, Schema};
+use crate::place::{Place, ServerPlace};
 use crate::reader::{Reader, Rx};
 use crate::record::Record;
+use crate::server::{CommitError, Role, Server};
 use crate::settling::Settling;
 use crate::tx::{Stage, Tx};
 use crate::{log, pending, sqlite};
@@ -53,14 +56,43 @@ const CHANGES_TO_WAIT: usize = 60_000;
 /// COMMITs in which each piece is flushed alone, after one of them broke a shared COMMIT.
 const ISOLATED_CYCLES: u32 = 64;
 
+/// Times that a transaction is begun while other instances have their turn, each of some seconds.
+const TURNS_MAX: u32 = 3;
+/// How often a server is asked for what happened there, while nothing is to be written.
+const LOOK_AROUND: Duration = Duration::from_secs(2);
+
 /// What is told of each COMMIT, on the writer's thread: it must be quick.
 pub type CommitHook = Arc<dyn Fn(&[Arc<Event>]) + Send + Sync>;
 
-/// Called once the COMMIT is durable (`None`), or was rolled back (why).
-type Reply = Box<dyn FnOnce(Option<&str>) + Send>;
+/// What became of a transaction.
+#[derive(Debug, Clone, Copy)]
+enum Outcome<'w> {
+    /// It is durable.
+    Committed,
+    /// Nothing of it happened.
+    RolledBack(&'w str),
+    /// Whether it happened could not be found out.
+    Unknown(&'w str),
+}
+
+impl Outcome<'_> {
+    fn of<T, E: From<StoreError>>(self, result: Result<T, E>) -> Result<T, E> {
+        match self {
+            Self::Committed => result,
+            Self::RolledBack(why) => Err(StoreError::RolledBack(why.to_owned()).into()),
+            Self::Unknown(why) => Err(StoreError::Unknown(why.to_owned()).into()),
+        }
+    }
+}
+
+/// Called once it is known what became of the transaction.
+type Reply = Box<dyn FnOnce(Outcome<'_>) + Send>;
+
+/// Runs a piece of work, or says why it cannot be run.
+type Piece = Box<dyn FnOnce(Result<&mut Tx, StoreError>) -> Reply + Send>;
 
 enum Message {
-    Work(Box<dyn FnOnce(&mut Tx) -> Reply + Send>),
+    Work(Piece),
     Attach(Box<dyn Stage>, oneshot::Sender<Result<(), StoreError>>),
     Hook(CommitHook),
     /// Nothing but a COMMIT: somebody waits for rows to be in their tables.
@@ -70,8 +102,8 @@ enum Message {
 
 /// How a store is opened.
 pub struct StoreOptions {
-    /// The folder of the database; created if it is not there.
-    pub folder: PathBuf,
+    /// The folder or the schema of the database; created if it is not there.
+    pub place: Place,
     /// The tables of the services that use it.
     pub schemas: Vec<Schema>,
     /// Where its time comes from.
@@ -101,6 +133,8 @@ pub struct Stats {
     pub rollbacks: AtomicU64,
     /// Checkpoints that the writer had to finish itself.
     pub checkpoints: AtomicU64,
+    /// Whether the database server cannot be reached.
+    pub is_down: AtomicBool,
 }
 
 /// The store of one process.
@@ -111,59 +145,54 @@ pub struct Store {
     clock: Arc<dyn Clock>,
     stats: Arc<Stats>,
     dues: Dues,
-    path: Arc<Path>,
+    place: Arc<Place>,
 }
 
 impl Store {
     /// The name of the database file in its folder.
     pub const FILE: &'static str = "millrace.db";
 
-    /// Opens the store in `options.folder`, brings its tables up to date, and starts the writer.
+    /// Opens the store at its place, brings its tables up to date, and starts the writer.
     pub fn open(options: StoreOptions) -> Result<Self, StoreError> {
-        let StoreOptions { folder, schemas, clock, stream } = options;
-        std::fs::create_dir_all(&folder).map_err(|error| {
-            StoreError::Open(format!("cannot make the folder {}: {error}", folder.display()))
-        })?;
-        let lock = lock(&folder)?;
-        let path = folder.join(Self::FILE);
-        let connection = sqlite::open_writer(&path)?;
-        let settled = pending::apply(&connection)?;
-        if settled > 0 {
-            tracing::info!(changes = settled, "brought rows into their tables after a crash");
-        }
-        let applied = migrations::apply(&connection, &schemas, clock.now())?;
-        if !applied.is_empty() {
-            tracing::info!(migrations = applied.join(", "), "database brought up to date");
-        }
-        let last_segment = log::last_segment(&connection)?;
+        let StoreOptions { place, schemas, clock, stream } = options;
         let (sender, receiver) = sync_channel(QUEUE_MAX);
-        let settling = Settling::new();
-        let wake = sender.clone();
-        // Full means that a COMMIT is due anyway.
-        let wake = Arc::new(move || drop(wake.try_send(Message::Wake)));
-        let reader = Reader::open(&path, Arc::clone(&clock))?.beside(Arc::clone(&settling), wake);
-        let stats = Arc::new(Stats::default());
-        let dues = Dues::default();
-        let writer = Writer {
-            tx: Tx::new(connection, stream, last_segment, dues.clone()),
+        let (settling, stats, dues) = (Settling::new(), Arc::default(), Dues::default());
+        let (opened, has_opened) = sync_channel(1);
+        let beginning = Beginning {
+            place: place.clone(),
+            schemas,
+            stream,
             receiver,
-            stages: Vec::new(),
-            hooks: Vec::new(),
             clock: Arc::clone(&clock),
             stats: Arc::clone(&stats),
-            isolated_left: 0,
-            settling,
-            deferred: 0,
-            last_ended: None,
-            checkpoints: Checkpointer::start(&path)?,
-            stopped: None,
-            _lock: lock,
+            settling: Arc::clone(&settling),
+            dues: dues.clone(),
         };
         let thread = std::thread::Builder::new().name("store-writer".into());
-        thread
-            .spawn(move || writer.run())
-            .map_err(|error| StoreError::Open(format!("cannot start the writer: {error}")))?;
-        Ok(Self { sender, reader, clock, stats, dues, path: path.into() })
+        // Opened where it is used: a connection to a server must not be waited for by a task.
+        let writer = thread.spawn(move || match beginning.open() {
+            Ok(writer) => {
+                drop(opened.send(Ok(())));
+                writer.run();
+            }
+            Err(error) => drop(opened.send(Err(error))),
+        });
+        let failed = |error: &dyn std::fmt::Display| {
+            StoreError::Open(format!("cannot start the writer: {error}"))
+        };
+        writer.map_err(|error| failed(&error))?;
+        has_opened.recv().map_err(|error| failed(&error))??;
+        let reader = match &place {
+            Place::Folder(folder) => {
+                let wake = sender.clone();
+                // Full means that a COMMIT is due anyway.
+                let wake = Arc::new(move || drop(wake.try_send(Message::Wake)));
+                let reader = Reader::open(&folder.join(Self::FILE), Arc::clone(&clock))?;
+                reader.beside(settling, wake)
+            }
+            Place::Server(server) => Reader::on_server(server.clone(), Arc::clone(&clock)),
+        };
+        Ok(Self { sender, reader, clock, stats, dues, place: place.into() })
     }
 
     /// Brings rows that a crash left pending into their tables, as the next start would; nothing if a
@@ -193,16 +222,13 @@ impl Store {
     {
         let (sender, receiver) = oneshot::channel();
         let context = trace::current();
-        let run = move |tx: &mut Tx| -> Reply {
-            let result = tx.attempt(|tx| trace::carried(context, work(tx)));
-            Box::new(move |rolled_back| {
-                let result = match rolled_back {
-                    None => result,
-                    Some(why) => Err(E::from(StoreError::RolledBack(why.to_owned()))),
-                };
-                // The caller may have gone; its work is done all the same.
-                drop(sender.send(result));
-            })
+        let run = move |tx: Result<&mut Tx, StoreError>| -> Reply {
+            let result = match tx {
+                Ok(tx) => tx.attempt(|tx| trace::carried(context, work(tx))),
+                Err(error) => Err(error.into()),
+            };
+            // The caller may have gone; its work is done all the same.
+            Box::new(move |outcome| drop(sender.send(outcome.of(result))))
         };
         self.send(Message::Work(Box::new(run)))?;
         receiver.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
@@ -274,15 +300,96 @@ impl Store {
         &self.reader
     }
 
-    /// The database file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Where the database is.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Whether the database can be reached, as far as is known.
+    pub fn is_available(&self) -> bool {
+        !self.stats.is_down.load(Ordering::Acquire)
     }
 
     fn send(&self, message: Message) -> Result<(), StoreError> {
         self.sender.try_send(message).map_err(|error| match error {
             TrySendError::Full(_) => StoreError::Overloaded,
             TrySendError::Disconnected(_) => StoreError::Stopped,
+        })
+    }
+}
+
+/// What a writer is made of, on its own thread.
+struct Beginning {
+    place: Place,
+    schemas: Vec<Schema>,
+    stream: u16,
+    receiver: Receiver<Message>,
+    clock: Arc<dyn Clock>,
+    stats: Arc<Stats>,
+    settling: Arc<Settling>,
+    dues: Dues,
+}
+
+/// What belongs to one engine.
+struct Opened {
+    engine: Engine,
+    checkpoints: Option<Checkpointer>,
+    lock: Option<File>,
+}
+
+impl Opened {
+    fn folder(folder: &Path) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            StoreError::Open(format!("cannot make the folder {}: {error}", folder.display()))
+        })?;
+        let lock = lock(folder)?;
+        let path = folder.join(Store::FILE);
+        let connection = sqlite::open_writer(&path)?;
+        let settled = pending::apply(&connection)?;
+        if settled > 0 {
+            tracing::info!(changes = settled, "brought rows into their tables after a crash");
+        }
+        let checkpoints = Some(Checkpointer::start(&path)?);
+        Ok(Self { engine: Engine::Sqlite(connection), checkpoints, lock: Some(lock) })
+    }
+
+    fn server(place: &ServerPlace) -> Result<Self, StoreError> {
+        let path = vec![place.schema.clone()];
+        let server = Server::try_new(place.clone(), path, Role::Writer)?;
+        server.prepare()?;
+        Ok(Self { engine: Engine::Server(Box::new(server)), checkpoints: None, lock: None })
+    }
+}
+
+impl Beginning {
+    fn open(self) -> Result<Writer, StoreError> {
+        let Opened { engine, checkpoints, lock } = match &self.place {
+            Place::Folder(folder) => Opened::folder(folder)?,
+            Place::Server(place) => Opened::server(place)?,
+        };
+        let applied = migrations::apply(&engine, &self.schemas, self.clock.now())?;
+        if !applied.is_empty() {
+            tracing::info!(migrations = applied.join(", "), "database brought up to date");
+        }
+        if let Engine::Server(server) = &engine {
+            server.enlist()?;
+        }
+        let (last_segment, _) = log::last(&engine)?;
+        Ok(Writer {
+            tx: Tx::new(engine, self.stream, last_segment, self.dues),
+            receiver: self.receiver,
+            stages: Vec::new(),
+            hooks: Vec::new(),
+            clock: self.clock,
+            stats: self.stats,
+            isolated_left: 0,
+            settling: self.settling,
+            deferred: 0,
+            last_ended: None,
+            looked_around: None,
+            checkpoints,
+            stopped: None,
+            _lock: lock,
         })
     }
 }
@@ -317,9 +424,11 @@ struct Writer {
     deferred: u32,
     /// When the last COMMIT was done with.
     last_ended: Option<Instant>,
-    checkpoints: Checkpointer,
+    /// When a server was last asked what happened there.
+    looked_around: Option<Instant>,
+    checkpoints: Option<Checkpointer>,
     stopped: Option<oneshot::Sender<()>>,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 fn micros(span: Duration) -> u64 {
@@ -334,31 +443,70 @@ fn instant() -> Instant {
 /// Stops the process: what the database holds is no longer known, and only reading it anew from
 /// the file is safe.
 fn die(what: &str, error: &StoreError) -> ! {
-    tracing::error!(%error, "{what}; stopping, because the outcome is not known");
+    tracing::error!(%error, "{what}; stopping, because what is in memory may not be what is stored");
     std::process::abort()
 }
 
 impl Writer {
     fn run(mut self) {
         while self.stopped.is_none() {
-            let wait = if self.is_due() { Duration::ZERO } else { IDLE_POLL };
+            let is_down = self.stats.is_down.load(Ordering::Relaxed);
+            let is_due = self.is_due();
+            let wait = if is_due && !is_down { Duration::ZERO } else { IDLE_POLL };
             match self.receiver.recv_timeout(wait) {
                 Ok(message) => self.cycle(Some(message)),
-                Err(RecvTimeoutError::Timeout) if self.is_due() => self.cycle(None),
+                Err(RecvTimeoutError::Timeout) if is_due || self.is_due() => self.cycle(None),
                 Err(RecvTimeoutError::Timeout) if self.tx.unsettled() > 0 => self.cycle(None),
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => self.look_around(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         if self.tx.unsettled() > 0 {
             self.cycle(None);
         }
-        self.checkpoints.stop(self.tx.connection());
+        match self.tx.engine() {
+            Engine::Sqlite(connection) => {
+                if let Some(checkpoints) = &mut self.checkpoints {
+                    checkpoints.stop(connection);
+                }
+            }
+            Engine::Server(server) => server.retire(),
+        }
         let stopped = self.stopped.take();
         drop(self);
         if let Some(stopped) = stopped {
             // Whoever waits learns that the file is closed and unlocked.
             stopped.send(()).unwrap_or_default();
+        }
+    }
+
+    /// Asks a server, now and then, whether it is there and whether others have written: what they
+    /// did may be due.
+    fn look_around(&mut self) {
+        let Engine::Server(server) = self.tx.engine() else { return };
+        let now = instant();
+        let wait = self.looked_around.map(|last| now.saturating_duration_since(last));
+        if wait.is_some_and(|wait| wait < LOOK_AROUND) {
+            return;
+        }
+        match server.is_overtaken() {
+            Ok(is_overtaken) => {
+                self.looked_around = Some(now);
+                self.set_down(None);
+                if is_overtaken {
+                    self.tx.doubt_deadlines();
+                }
+            }
+            Err(error) => self.set_down(Some(&error)),
+        }
+    }
+
+    fn set_down(&self, why: Option<&StoreError>) {
+        let was_down = self.stats.is_down.swap(why.is_some(), Ordering::AcqRel);
+        match why {
+            Some(error) if !was_down => tracing::error!(%error, "transactions are refused"),
+            None if was_down => tracing::info!("the database is there again"),
+            Some(_) | None => {}
         }
     }
 
@@ -369,8 +517,12 @@ impl Writer {
 
     fn cycle(&mut self, first: Option<Message>) {
         let started = instant();
-        if let Err(error) = self.tx.begin(self.clock.now(), self.isolated_left > 0) {
-            die("a transaction cannot begin", &error);
+        match self.begin() {
+            Ok(false) => {}
+            Ok(true) => self.restart_stages(),
+            Err(error @ StoreError::Open(_)) => die("a transaction cannot begin", &error),
+            Err(error) if self.tx.may_defer() => die("a transaction cannot begin", &error),
+            Err(error) => return self.refuse(first, &error),
         }
         self.isolated_left = self.isolated_left.saturating_sub(1);
         let replies = self.gather(first, started);
@@ -379,7 +531,70 @@ impl Writer {
         let prepared = self.finish_stages().and_then(|()| self.tx.prepare(may_wait));
         match prepared {
             Ok(()) => self.commit(replies, started),
-            Err(error) => self.roll_back(replies, &error),
+            Err(error) => self.roll_back(replies, &error, false),
+        }
+    }
+
+    fn begin(&mut self) -> Result<bool, StoreError> {
+        let mut begun = Err(StoreError::Stopped);
+        for _ in 0..TURNS_MAX {
+            begun = self.tx.begin(self.clock.now(), self.isolated_left > 0);
+            // Another instance has not ended its turn in time.
+            if !matches!(begun, Err(StoreError::RolledBack(_))) {
+                break;
+            }
+        }
+        if begun.is_ok() {
+            self.set_down(None);
+        }
+        begun
+    }
+
+    /// Another writer has been at work: consumers stand where it left them.
+    fn restart_stages(&mut self) {
+        for stage in &mut self.stages {
+            stage.ended(false);
+            if let Err(error) = stage.start(&mut self.tx) {
+                tracing::error!(%error, "a consumer cannot read where it stands");
+            }
+        }
+    }
+
+    /// Looks whether a COMMIT happened whose answer was lost, until that is known: those who wait for
+    /// it, and what services remember, depend on it. `None` if the store is stopped before.
+    fn find_out(&mut self, error: &StoreError) -> Option<bool> {
+        tracing::warn!(%error, "the answer to a COMMIT is lost; looking whether it happened");
+        loop {
+            match self.tx.outcome() {
+                Ok(happened) => return Some(happened),
+                Err(error) => tracing::debug!(%error, "the outcome of a COMMIT is looked for"),
+            }
+            self.refuse(None, error);
+            if self.stopped.is_some() {
+                return None;
+            }
+            match self.receiver.recv_timeout(IDLE_POLL) {
+                Ok(message) => self.refuse(Some(message), error),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    /// Answers what waits: nothing can be done now, and all of it may be tried again.
+    fn refuse(&mut self, first: Option<Message>, error: &StoreError) {
+        self.set_down(Some(error));
+        let refused = || StoreError::Unavailable(error.to_string());
+        let mut next = first.or_else(|| self.receiver.try_recv().ok());
+        while let Some(message) = next {
+            match message {
+                Message::Work(run) => run(Err(refused()))(Outcome::Committed),
+                Message::Attach(_, done) => drop(done.send(Err(refused()))),
+                Message::Hook(hook) => self.hooks.push(hook),
+                Message::Wake => {}
+                Message::Stop(done) => self.stopped = Some(done),
+            }
+            next = self.receiver.try_recv().ok();
         }
     }
 
@@ -389,6 +604,7 @@ impl Writer {
     fn may_rows_wait(&self, started: Instant, pieces: usize) -> bool {
         let is_shared = pieces > 1 || self.tx.published().len() >= EVENTS_TO_WAIT;
         is_shared
+            && self.tx.may_defer()
             && self.tx.changed() <= ROWS_TO_WAIT_MAX
             && self.last_ended.is_some_and(|ended| started.duration_since(ended) <= BUSY_GAP)
             && self.deferred < COMMITS_TO_WAIT
@@ -413,7 +629,7 @@ impl Writer {
 
     fn take(&mut self, message: Message, replies: &mut Vec<Reply>) {
         match message {
-            Message::Work(run) => replies.push(run(&mut self.tx)),
+            Message::Work(run) => replies.push(run(Ok(&mut self.tx))),
             Message::Hook(hook) => self.hooks.push(hook),
             Message::Wake => {}
             Message::Stop(done) => self.stopped = Some(done),
@@ -422,13 +638,7 @@ impl Writer {
                 if started.is_ok() {
                     self.stages.push(stage);
                 }
-                replies.push(Box::new(move |rolled_back| {
-                    let result = match rolled_back {
-                        None => started,
-                        Some(why) => Err(StoreError::RolledBack(why.to_owned())),
-                    };
-                    drop(done.send(result));
-                }));
+                replies.push(Box::new(move |outcome| drop(done.send(outcome.of(started)))));
             }
         }
     }
@@ -459,7 +669,13 @@ impl Writer {
         let committing = instant();
         let committed = match self.tx.commit() {
             Ok(committed) => committed,
-            Err(error) => die("COMMIT failed", &error),
+            Err(CommitError::Unknown(error)) if self.tx.may_defer() => die("COMMIT failed", &error),
+            Err(CommitError::Unknown(error)) => match self.find_out(&error) {
+                Some(true) => self.tx.committed(),
+                Some(false) => return self.roll_back(replies, &error, false),
+                None => return self.roll_back(replies, &error, true),
+            },
+            Err(CommitError::Refused(error)) => return self.roll_back(replies, &error, false),
         };
         let settled = self.tx.unsettled() == 0;
         self.deferred = if settled { 0 } else { self.deferred.saturating_add(1) };
@@ -482,36 +698,43 @@ impl Writer {
             act();
         }
         for reply in replies {
-            reply(None);
+            reply(Outcome::Committed);
         }
         if !committed.events.is_empty() {
             for hook in &self.hooks {
                 hook(&committed.events);
             }
         }
-        if self.checkpoints.after_commit(self.tx.connection()) {
+        if let (Engine::Sqlite(connection), Some(checkpoints)) =
+            (self.tx.engine(), &mut self.checkpoints)
+            && checkpoints.after_commit(connection)
+        {
             add(&self.stats.checkpoints, 1);
         }
         self.last_ended = Some(instant());
     }
 
     /// A rule of the schema was broken by somebody in this COMMIT. Nothing of it happened; for a
-    /// while each piece of work is flushed alone, so that the culprit fails by itself.
-    fn roll_back(&mut self, replies: Vec<Reply>, error: &StoreError) {
-        tracing::error!(%error, "a shared transaction was rolled back");
+    /// while each piece of work is flushed alone, so that the culprit fails by itself. Or a server
+    /// broke off, and whether it happened may be unknown.
+    fn roll_back(&mut self, replies: Vec<Reply>, error: &StoreError, is_unknown: bool) {
+        tracing::error!(%error, is_unknown, "a shared transaction was rolled back");
         if let Err(error) = self.tx.roll_back() {
             die("a transaction cannot be rolled back", &error);
         }
         self.deferred = 0;
         self.settling.committed(true);
-        self.isolated_left = ISOLATED_CYCLES;
+        if !error.is_unavailable() {
+            self.isolated_left = ISOLATED_CYCLES;
+        }
         self.stats.rollbacks.fetch_add(1, Ordering::Relaxed);
         for stage in &mut self.stages {
             stage.ended(false);
         }
         let why = error.to_string();
+        let outcome = if is_unknown { Outcome::Unknown(&why) } else { Outcome::RolledBack(&why) };
         for reply in replies {
-            reply(Some(&why));
+            reply(outcome);
         }
     }
 }

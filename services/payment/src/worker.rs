@@ -94,7 +94,12 @@ async fn record(payments: &Arc<Payments>, batch: Vec<Answer>) {
     for pause in PAUSES {
         match payments.record(batch.clone()).await {
             Ok(()) => return,
-            Err(StoreError::Overloaded | StoreError::RolledBack(_)) => {
+            Err(
+                StoreError::Overloaded
+                | StoreError::RolledBack(_)
+                | StoreError::Unavailable(_)
+                | StoreError::Unknown(_),
+            ) => {
                 tokio::time::sleep(pause).await;
             }
             Err(StoreError::Stopped) => {

@@ -74,20 +74,21 @@ pub fn shown(output: &Output) -> String {
 ///
 /// If anything is wrong, or could not be checked.
 pub fn audit(folders: &[PathBuf]) -> Value {
-    let (is_clean, report) = try_audit(folders);
+    let (is_clean, report) = try_audit("--data", folders);
     assert!(is_clean, "the audit is not clean: {report:#}");
     report
 }
 
-/// Audits the stores in `folders` together; gives whether everything holds, and the report.
+/// Audits stores together, which are named as `option` does: `--data` folders, or `--database` addresses.
+/// Gives whether everything holds, and the report.
 ///
 /// # Panics
 ///
 /// If it could not be checked.
-pub fn try_audit(folders: &[PathBuf]) -> (bool, Value) {
+pub fn try_audit<A: AsRef<OsStr>>(option: &str, stores: &[A]) -> (bool, Value) {
     let mut arguments = vec![OsStr::new("audit"), "--json".as_ref()];
-    for folder in folders {
-        arguments.extend([OsStr::new("--data"), folder.as_ref()]);
+    for store in stores {
+        arguments.extend([OsStr::new(option), store.as_ref()]);
     }
     let output = run(&arguments);
     let report = serde_json::from_slice(&output.stdout);

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::broker::{Broker, free_address};
 use crate::client::{Call, Client};
+use crate::database::{self, Database};
 use crate::process::{LOOK, Process, log_of};
 use crate::program;
 use crate::shop::Shop;
@@ -47,6 +48,7 @@ pub struct Options {
     demo: bool,
     distributed: bool,
     broker: Option<Arc<Broker>>,
+    database: Option<Arc<Database>>,
     config: String,
     /// Variables of every process; `{service}` in a value is the name of what it runs.
     settings: Vec<(String, String)>,
@@ -81,6 +83,13 @@ impl Options {
         self
     }
 
+    /// The same, on this database server instead of the one that tests share, if they do.
+    #[must_use]
+    pub fn on_database(mut self, database: Arc<Database>) -> Self {
+        self.database = Some(database);
+        self
+    }
+
     /// The same, with this configuration file.
     #[must_use]
     pub fn config(mut self, toml: &str) -> Self {
@@ -100,6 +109,8 @@ pub struct Server {
     environment: Vec<(String, String)>,
     /// What carries their events, if they do not share a log.
     broker: Option<Arc<Broker>>,
+    /// Where their stores are, if they are on a server.
+    database: Option<(Arc<Database>, String)>,
     http: Client,
     url: String,
     grpc: SocketAddr,
@@ -161,12 +172,28 @@ impl Server {
         } else {
             vec![Part::new(None, any, any)]
         };
+        let (on, kind) = (options.database.clone(), database::chosen());
+        let database = if on.is_some() || kind.is_some() {
+            let begun = tokio::task::spawn_blocking(move || {
+                let shared = || kind.map(Database::shared);
+                let database = on.or_else(shared).expect("a server is given or chosen");
+                let place = database.place();
+                (database, place)
+            });
+            Some(begun.await.expect("the database starts"))
+        } else {
+            None
+        };
+        if let Some((_, address)) = &database {
+            environment.push(("MILLRACE_DATABASE__URL".to_owned(), address.clone()));
+        }
         let mut server = Self {
             folder,
             options,
             parts,
             environment,
             broker,
+            database,
             http: Client::new(nowhere),
             url: String::new(),
             grpc: nowhere,
@@ -459,13 +486,28 @@ impl Server {
     }
 
     /// Audits the data, beside the running process or without it.
+    ///
+    /// # Panics
+    ///
+    /// If an invariant does not hold, or the data could not be checked.
     pub fn audit(&self) -> Value {
-        program::audit(&self.stores())
+        let (is_clean, report) = self.try_audit();
+        assert!(is_clean, "the audit is not clean: {report:#}");
+        report
     }
 
     /// Audits the data; gives whether everything holds, and the report.
     pub fn try_audit(&self) -> (bool, Value) {
-        program::try_audit(&self.stores())
+        let Some((database, address)) = &self.database else {
+            return program::try_audit("--data", &self.stores());
+        };
+        let has_tables = |part: &&Part| part.service != Some("edge");
+        let schema = |part: &Part| {
+            let schema = database.schema(address, part.service.unwrap_or("millrace"));
+            format!("{address}?schema={schema}")
+        };
+        let addresses: Vec<_> = self.parts.iter().filter(has_tables).map(schema).collect();
+        program::try_audit("--database", &addresses)
     }
 
     /// The folders of the stores.

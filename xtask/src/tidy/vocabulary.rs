@@ -116,10 +116,10 @@ fn words(identifier: &str) -> Vec<String> {
 }
 
 /// How the names of adapters begin. A new adapter adds its name here.
-const ADAPTERS: [&str; 1] = ["Sqlite"];
+const ADAPTERS: [&str; 3] = ["Sqlite", "Postgres", "Mariadb"];
 
 /// Crates that only adapters may use.
-const DRIVERS: [&str; 1] = ["rusqlite"];
+const DRIVERS: [&str; 2] = ["rusqlite", "sqlx"];
 
 /// Refuses adapters by name outside `platform/` and `millrace/src/wire.rs`. Tests and benches
 /// choose their own.

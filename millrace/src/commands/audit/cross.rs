@@ -16,7 +16,7 @@ use super::page::{self, Money, Page};
 /// Units that came in or were written off, by SKU. Kind 7 is what was dispatched.
 const CAME_IN: &str = "SELECT stock_items.sku, SUM(stock_journal.d_on_hand) \
     FROM stock_journal JOIN stock_items ON stock_items.level_id = stock_journal.level \
-    WHERE stock_journal.kind <> 7 GROUP BY stock_journal.level";
+    WHERE stock_journal.kind <> 7 GROUP BY stock_journal.level, stock_items.sku";
 
 /// Holds that still keep something are in state 1 or 2.
 const HOLDS_WITHOUT_ORDER: &str = "SELECT stock_holds.number FROM stock_holds \

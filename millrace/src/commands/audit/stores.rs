@@ -24,12 +24,8 @@ pub(super) struct File {
 /// By topic and partition, an offset.
 type Offsets = HashMap<(String, i64), i64>;
 
-/// Looks at each of the `stores`.
-pub(super) async fn read(rx: &mut Rx, stores: usize) -> Result<Vec<File>, StoreError> {
-    let names = (0..stores).map(|number| match number {
-        0 => "main".to_owned(),
-        _ => format!("s{number}"),
-    });
+/// Looks at each of the stores, by what its tables are named by.
+pub(super) async fn read(rx: &mut Rx, names: Vec<String>) -> Result<Vec<File>, StoreError> {
     let mut files = Vec::new();
     // Consumers first: what they have not read was published before the relays are looked at.
     let (mut read, mut published) = (Vec::new(), Vec::new());

@@ -13,7 +13,7 @@ use store::{BoxFuture, Store, StoreError, Tx};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use super::{PLAIN, Report, check_folders, report_json, write};
+use super::{PLAIN, Report, check_places, report_json, write};
 use crate::config::{BusKind, Config};
 use crate::wire::{self, Chosen};
 
@@ -133,10 +133,12 @@ async fn copy() -> TempDir {
 
 async fn audited(damage: Damage) -> Report {
     let folder = copy().await;
-    let store = wire::open_store(folder.path(), &Chosen::all(), BusKind::Embedded).unwrap();
+    let store =
+        wire::open_store(folder.path().to_owned().into(), &Chosen::all(), BusKind::Embedded)
+            .unwrap();
     store.transact(damage).await.unwrap();
     store.stop().await;
-    check_folders(&[folder.path().to_owned()]).await.unwrap()
+    check_places(&[folder.path().to_owned().into()]).await.unwrap()
 }
 
 /// Runs statements that the rules of the schema would refuse.
@@ -200,7 +202,7 @@ fn is_reservation(event: &Event) -> bool {
 
 #[tokio::test]
 async fn a_healthy_database_reports_nothing() {
-    let report = check_folders(&[healthy().await.to_owned()]).await.unwrap();
+    let report = check_places(&[healthy().await.to_owned().into()]).await.unwrap();
     assert!(report.clean, "{report:#?}");
     assert_eq!(report.unsettled, 0);
     let mut ids: Vec<_> = report.checks.iter().map(|finding| finding.check.id).collect();
@@ -356,9 +358,11 @@ async fn a_report_says_which_invariant_is_broken_by_what() {
 #[tokio::test]
 async fn what_cannot_be_checked_is_neither_clean_nor_broken() {
     let empty = tempfile::tempdir().unwrap();
-    assert!(check_folders(&[empty.path().to_owned()]).await.is_err());
+    assert!(check_places(&[empty.path().to_owned().into()]).await.is_err());
     let folder = copy().await;
-    let store = wire::open_store(folder.path(), &Chosen::all(), BusKind::Embedded).unwrap();
+    let store =
+        wire::open_store(folder.path().to_owned().into(), &Chosen::all(), BusKind::Embedded)
+            .unwrap();
     let drop_table: Damage =
         |tx| Box::pin(async move { tx.execute("DROP TABLE payments", &[]).await.map(drop) });
     store.transact(drop_table).await.unwrap();
@@ -366,5 +370,5 @@ async fn what_cannot_be_checked_is_neither_clean_nor_broken() {
     assert!(json["clean"].is_null(), "{json}");
     assert!(json["error"].as_str().unwrap().contains("payments"), "{json}");
     store.stop().await;
-    assert!(check_folders(&[folder.path().to_owned()]).await.is_err());
+    assert!(check_places(&[folder.path().to_owned().into()]).await.is_err());
 }

@@ -175,7 +175,8 @@ async fn rows_that_wait_are_seen_by_whoever_reads_what_it_was_answered() {
 async fn rows_that_wait_are_there_after_a_crash() {
     let store = open();
     let crashed = tempfile::tempdir().unwrap();
-    let (from, to) = (store.path().to_owned(), crashed.path().join(Store::FILE));
+    let Place::Folder(folder) = store.place() else { unreachable!("it is a file") };
+    let (from, to) = (folder.join(Store::FILE), crashed.path().join(Store::FILE));
     // What the files hold right after a COMMIT that left rows to a later one: the machine stops here.
     let copied = Arc::new(Mutex::new(Vec::new()));
     let (made, stats) = (Arc::clone(&copied), Arc::clone(store.stats()));
@@ -213,7 +214,7 @@ async fn rows_that_wait_are_there_after_a_crash() {
         .await;
     assert_eq!(read.unwrap(), [0]);
     let reopened = Store::open(StoreOptions {
-        folder: crashed.path().to_owned(),
+        place: crashed.path().to_owned().into(),
         schemas: vec![SCHEMA],
         clock: Arc::new(contracts::clock::SystemClock),
         stream: 0,
@@ -344,7 +345,7 @@ async fn a_second_process_cannot_open_the_folder_and_a_restart_finds_everything(
     let folder = tempfile::tempdir().unwrap();
     let open = || {
         Store::open(StoreOptions {
-            folder: folder.path().to_owned(),
+            place: folder.path().to_owned().into(),
             schemas: vec![SCHEMA],
             clock: Arc::new(contracts::clock::SystemClock),
             stream: 0,
@@ -366,7 +367,7 @@ async fn a_changed_or_unknown_migration_refuses_to_start() {
     let folder = tempfile::tempdir().unwrap();
     let open = |schema: Schema| {
         Store::open(StoreOptions {
-            folder: folder.path().to_owned(),
+            place: folder.path().to_owned().into(),
             schemas: vec![schema],
             clock: Arc::new(contracts::clock::SystemClock),
             stream: 0,

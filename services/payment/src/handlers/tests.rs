@@ -35,7 +35,7 @@ async fn open(folder: &Path) -> Bench {
 async fn open_at(folder: &Path, at: Timestamp) -> Bench {
     let clock = Arc::new(ManualClock::at(at));
     let store = Store::open(StoreOptions {
-        folder: folder.to_owned(),
+        place: folder.to_owned().into(),
         schemas: vec![crate::SCHEMA],
         clock: Arc::<ManualClock>::clone(&clock),
         stream: 0,

@@ -94,7 +94,7 @@ pub(crate) struct World {
 pub(crate) fn open_store(folder: &TempDir, stream: u16, clock: &Arc<ManualClock>) -> Store {
     let clock = Arc::<ManualClock>::clone(clock);
     let (folder, schemas) = (folder.path().to_owned(), vec![kafka::SCHEMA]);
-    Store::open(StoreOptions { folder, schemas, clock, stream }).unwrap()
+    Store::open(StoreOptions { place: folder.into(), schemas, clock, stream }).unwrap()
 }
 
 fn recorder(recorder: &Arc<Recorder>) -> Subscription {

@@ -59,6 +59,8 @@ impl From<StoreError> for Failed {
             StoreError::Overloaded
             | StoreError::Busy
             | StoreError::RolledBack(_)
+            | StoreError::Unavailable(_)
+            | StoreError::Unknown(_)
             | StoreError::Stopped => Self::Move(MoveError::Store(error)),
             // A rule that the work broke, a panic, a row that it cannot read.
             StoreError::Stale { .. }
