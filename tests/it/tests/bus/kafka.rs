@@ -64,6 +64,8 @@ fn read(world: &World, topic: &str, count: usize) -> Vec<Read> {
 async fn write(world: &World, topic: &str, key: &str, value: &str, headers: &[(&str, &str)]) {
     let producer: FutureProducer = ClientConfig::new()
         .set("bootstrap.servers", &world.settings.bootstrap_servers)
+        // More than ours sends: the broker decides.
+        .set("message.max.bytes", "2000000")
         .create()
         .unwrap();
     let mut all = OwnedHeaders::new();
@@ -163,6 +165,38 @@ async fn a_broken_record_goes_to_the_dead_letters_and_its_partition_goes_on() {
     assert_eq!(stats.broken.load(Ordering::Relaxed), 2);
     assert_eq!(stats.unknown.load(Ordering::Relaxed), 1);
     assert_eq!(stats.gaps.load(Ordering::Relaxed), 0);
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_too_large_to_be_copied_is_cut_and_its_partition_goes_on() {
+    // As much as a broker takes by default, which is more than a client sends by default.
+    const LENGTH: usize = 1_048_000;
+    let world = World::open(Shape::Kafka).await;
+    world.listen().await;
+    world.publish("a", 1).await;
+    world.until_seen("a", 1).await;
+    let (value, id) = ("x".repeat(LENGTH), "01a1fe52-4a9d-7000-8000-000000700004");
+    let headers = [("ce_type", "product.retired"), ("ce_id", id)];
+    write(&world, "product", "a", &value, &headers).await;
+    let long = "h".repeat(LENGTH - 10_000);
+    write(&world, "product", &"k".repeat(2_000), "", &[("long", &long)]).await;
+    for sequence in 2..=10 {
+        for key in ["a", "b", "c", "d"] {
+            world.publish(key, sequence).await;
+        }
+    }
+    for key in ["a", "b", "c", "d"] {
+        world.until_seen(key, 9).await;
+    }
+    let letters = tokio::task::block_in_place(|| read(&world, "product-dlt", 2));
+    let [cut, headless] = letters.as_slice() else { panic!("{}", letters.len()) };
+    assert_eq!(cut.header("millrace-cut"), LENGTH.to_string());
+    assert!(value.starts_with(&cut.value) && cut.value.len() > 1_000, "{}", cut.value.len());
+    assert_eq!((cut.key.as_str(), cut.header("ce_id")), ("a", id));
+    assert!(cut.header("millrace-cause").contains("product.retired"));
+    assert_eq!((headless.header("long"), headless.header("millrace-cut")), ("", "0"));
+    assert!("k".repeat(2_000).starts_with(&headless.key), "{}", headless.key.len());
     world.close().await;
 }
 
