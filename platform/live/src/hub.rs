@@ -26,6 +26,7 @@ pub(crate) use client::Alike;
 pub use client::{Client, Opened, Step};
 pub use coalesce::{Change, Pending};
 pub use groups::Interest;
+pub(crate) use groups::Woken;
 pub use ring::Entry;
 pub(crate) use ring::id;
 
@@ -200,6 +201,10 @@ impl std::fmt::Debug for Shared {
 impl Shared {
     fn wake(&self, number: u64, concerned: impl Fn(&Interest) -> bool) {
         self.groups().wake(number, concerned);
+        self.ring();
+    }
+
+    fn ring(&self) {
         if let Some(ring) = self.bell.get() {
             ring();
         }
@@ -305,7 +310,8 @@ impl Hub {
     /// listens meanwhile must load anew.
     pub fn skip(&self, to: Position) {
         let number = self.0.write().restart(to);
-        self.0.wake(number, |_| true);
+        self.0.groups().wake_for_loss(number);
+        self.0.ring();
     }
 
     /// Takes a seat for a stream or session, if there is room.

@@ -90,8 +90,13 @@ impl Checkpointer {
         {
             tracing::warn!("the checkpoint thread had panicked");
         }
-        if let Err(error) = checkpoint(connection, "TRUNCATE") {
-            tracing::warn!(%error, "the last checkpoint failed; the log is read at the next start");
-        }
+        finish(connection);
+    }
+}
+
+/// Moves everything and empties the log.
+fn finish(connection: &Connection) {
+    if let Err(error) = checkpoint(connection, "TRUNCATE") {
+        tracing::warn!(%error, "the last checkpoint failed; the log is read at the next start");
     }
 }

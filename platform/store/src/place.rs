@@ -65,10 +65,10 @@ impl ServerPlace {
     /// where the schema is a database. `schema` is the name if the address says none.
     pub fn try_new(address: &str, schema: &str) -> Result<Self, StoreError> {
         let refused = |why: &str| StoreError::Open(format!("the database address {why}"));
-        let (scheme, rest) = address.split_once("://").ok_or_else(|| {
+        let (engine, rest) = address.split_once("://").ok_or_else(|| {
             refused("must begin with postgres:// or mysql://; leave it empty for SQLite")
         })?;
-        let dialect = match scheme {
+        let dialect = match engine {
             "postgres" | "postgresql" => Dialect::Postgres,
             "mysql" | "mariadb" => Dialect::Mariadb,
             other => {
@@ -105,11 +105,11 @@ impl ServerPlace {
             let why = format!("has schema={schema}: use small letters, digits and `_`, at most 63");
             return Err(refused(&why));
         }
-        let scheme = match dialect {
+        let engine = match dialect {
             Dialect::Postgres => "postgres",
             Dialect::Mariadb => "mysql",
         };
-        let mut url = format!("{scheme}://{rest}");
+        let mut url = format!("{engine}://{rest}");
         if !others.is_empty() {
             url = format!("{url}?{}", others.join("&"));
         }

@@ -216,7 +216,7 @@ impl Row<'_> {
         };
         let name = name.unwrap_or("?").to_owned();
         let first = match &self.cells {
-            Cells::Server(cells, _) if cells.is_empty() => Cell::Null,
+            Cells::Server([], _) => Cell::Null,
             Cells::Sqlite(_) | Cells::Server(..) => self.value(0).unwrap_or(Cell::Null),
         };
         let key = match first {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -84,9 +84,10 @@ fn is_probe(path: &str) -> bool {
 /// Handles one request, from its first byte to the headers of its answer.
 pub(crate) async fn outermost(
     State(gate): State<Arc<Gate>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
+    name_host(&mut request);
     let request_id = gate.request_id(request.headers());
     let uri = request.uri().clone();
     let mut response = if is_probe(uri.path()) {
@@ -137,6 +138,18 @@ async fn traced(request: Request, next: Next) -> Response {
     response
 }
 
+/// A request of HTTP/2 says where it goes in `:authority` and needs no `Host`: whoever compares the two
+/// finds it under the older name as well.
+fn name_host(request: &mut Request) {
+    if request.headers().contains_key(HOST) {
+        return;
+    }
+    let authority = request.uri().authority().map(axum::http::uri::Authority::as_str);
+    if let Some(host) = authority.and_then(|authority| HeaderValue::from_str(authority).ok()) {
+        request.headers_mut().insert(HOST, host);
+    }
+}
+
 /// A panic ends its request and nothing else.
 async fn guarded(request: Request, next: Next) -> Response {
     AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
@@ -169,6 +182,24 @@ mod tests {
             headers.insert(X_REQUEST_ID, HeaderValue::from_bytes(given).unwrap());
         }
         gate.request_id(&headers).to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn where_a_request_goes_is_known_by_one_name_in_both_versions_of_http() {
+        let host = |uri: &str, given: Option<&str>| {
+            let mut request = axum::http::Request::builder().uri(uri);
+            if let Some(given) = given {
+                request = request.header(HOST, given);
+            }
+            let mut request = request.body(axum::body::Body::empty()).unwrap();
+            name_host(&mut request);
+            request.headers().get(HOST).map(|host| host.to_str().unwrap().to_owned())
+        };
+        let shop = Some("shop.example:8090".to_owned());
+        assert_eq!(host("http://shop.example:8090/x", None), shop);
+        assert_eq!(host("/x", Some("shop.example:8090")), shop);
+        assert_eq!(host("http://other/x", Some("shop.example:8090")), shop, "what is said stays");
+        assert_eq!(host("/x", None), None);
     }
 
     #[test]

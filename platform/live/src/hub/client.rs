@@ -8,7 +8,7 @@ use bytes::Bytes;
 use contracts::Position;
 use tokio::sync::watch;
 
-use super::groups::Interest;
+use super::groups::{Interest, Woken};
 use super::ring::{self, Entry};
 use super::{Hub, Reason, Shared};
 
@@ -51,9 +51,11 @@ struct Made {
 pub struct Client {
     shared: Arc<Shared>,
     interest: Arc<Interest>,
-    latest: watch::Receiver<u64>,
+    latest: watch::Receiver<Woken>,
     /// The next tick to look at.
     cursor: u64,
+    /// Where it began to be told of ticks: of those before, its group knows nothing.
+    joined: u64,
     /// The next piece of it.
     part: usize,
     /// Nothing up to here is told (again).
@@ -71,7 +73,8 @@ impl Client {
         let (cursor, told) = (ring.next(), ring.head());
         drop(ring);
         let shared = Arc::clone(shared);
-        Self { shared, interest, latest, cursor, part: 0, seen: None, told, number }
+        let joined = cursor;
+        Self { shared, interest, latest, cursor, joined, part: 0, seen: None, told, number }
     }
 
     /// Goes on behind `position` if the ring still has what follows it.
@@ -152,7 +155,7 @@ impl Client {
     }
 
     /// What this client listens to, and where it is told that there may be something.
-    pub(crate) fn wakes(&self) -> (Arc<Interest>, watch::Receiver<u64>) {
+    pub(crate) fn wakes(&self) -> (Arc<Interest>, watch::Receiver<Woken>) {
         (Arc::clone(&self.interest), self.latest.clone())
     }
 
@@ -164,12 +167,18 @@ impl Client {
     /// The part of every look that does not depend on the form.
     fn outcome<T>(&mut self) -> Option<Step<T>> {
         // First of all: what comes after this look wakes the client again.
-        self.latest.borrow_and_update();
+        let woken = *self.latest.borrow_and_update();
         if self.shared.stopping.load(Ordering::Acquire) {
             return Some(Step::Stop(Hub::return_after(&self.shared, self.number)));
         }
         let ring = self.shared.read();
         if self.cursor >= ring.first() {
+            return None;
+        }
+        let is_known = self.cursor >= self.joined;
+        if is_known && !woken.may_have_missed(self.cursor, ring.first()) {
+            // Others were told of much, and this one of nothing: it is not behind.
+            self.cursor = ring.first();
             return None;
         }
         self.cursor = ring.next();

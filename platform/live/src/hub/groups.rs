@@ -45,9 +45,24 @@ impl Interest {
     }
 }
 
+/// The last two ticks that concerned a group.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Woken {
+    latest: u64,
+    before: u64,
+}
+
+impl Woken {
+    /// Whether a tick from `cursor` on and before `first` may have concerned the group.
+    pub(super) const fn may_have_missed(self, cursor: u64, first: u64) -> bool {
+        let last = if self.latest >= first { self.before } else { self.latest };
+        last >= cursor
+    }
+}
+
 #[derive(Debug)]
 struct Group {
-    latest: watch::Sender<u64>,
+    latest: watch::Sender<Woken>,
     members: usize,
 }
 
@@ -63,12 +78,12 @@ impl Groups {
     pub(super) fn join(
         &mut self,
         interest: Interest,
-    ) -> (Arc<Interest>, watch::Receiver<u64>, u64) {
+    ) -> (Arc<Interest>, watch::Receiver<Woken>, u64) {
         let interest = match self.by_interest.get_key_value(&interest) {
             Some((known, _)) => Arc::clone(known),
             None => Arc::new(interest),
         };
-        let new = || Group { latest: watch::Sender::new(0), members: 0 };
+        let new = || Group { latest: watch::Sender::new(Woken::default()), members: 0 };
         let group = self.by_interest.entry(Arc::clone(&interest)).or_insert_with(new);
         group.members += 1;
         self.joined = self.joined.wrapping_add(1);
@@ -86,8 +101,17 @@ impl Groups {
     pub(super) fn wake(&self, number: u64, concerned: impl Fn(&Interest) -> bool) {
         for (interest, group) in &self.by_interest {
             if concerned(interest) {
-                group.latest.send_replace(number);
+                group.latest.send_modify(|woken| {
+                    *woken = Woken { latest: number, before: woken.latest };
+                });
             }
+        }
+    }
+
+    /// Wakes everybody for something that is not in the ring.
+    pub(super) fn wake_for_loss(&self, number: u64) {
+        for group in self.by_interest.values() {
+            group.latest.send_replace(Woken { latest: number, before: number });
         }
     }
 

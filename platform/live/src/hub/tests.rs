@@ -255,3 +255,43 @@ async fn a_client_that_stops_within_a_tick_gets_the_rest_or_loads_anew() {
     }
     assert!(matches!(client.next_chunks().await, Step::Reset(Reason::Slow)));
 }
+
+#[tokio::test]
+async fn who_waits_for_something_rare_is_not_behind_when_others_were_told_of_much() {
+    let hub = Hub::new(options(2_000));
+    let mut rare = hub.listen(Interest::keys(ONE, vec!["rare".into()]));
+    publish(&hub, ONE, "rare", 1);
+    assert_eq!(heard(&mut rare).await, Ok(vec![1]));
+    // The ring has gone far past where it stands.
+    for segment in 2..100 {
+        publish(&hub, ONE, "often", segment);
+    }
+    publish(&hub, ONE, "rare", 100);
+    assert_eq!(heard(&mut rare).await, Ok(vec![100]));
+    // Two that concern it, and the ring has lost the first.
+    publish(&hub, ONE, "rare", 101);
+    for segment in 102..200 {
+        publish(&hub, ONE, "often", segment);
+    }
+    publish(&hub, ONE, "rare", 200);
+    assert_eq!(heard(&mut rare).await, Err("reset: slow".to_owned()));
+    assert!(is_silent(&mut rare));
+    // What is not told of at all is missed by everybody.
+    hub.skip(at(201));
+    assert_eq!(heard(&mut rare).await, Err("reset: slow".to_owned()));
+}
+
+#[tokio::test]
+async fn who_came_back_and_does_not_read_is_behind_also_for_what_was_before_its_return() {
+    let hub = Hub::new(options(2_000));
+    let mut first = hub.listen(Interest::all(TWO));
+    publish(&hub, ONE, "rare", 1);
+    publish(&hub, ONE, "rare", 2);
+    let mut back = hub.listen(Interest::keys(ONE, vec!["rare".into()]));
+    assert_eq!(back.resume(at(1)), Opened::Resumed);
+    for segment in 3..100 {
+        publish(&hub, ONE, "often", segment);
+    }
+    assert_eq!(heard(&mut back).await, Err("reset: slow".to_owned()));
+    assert!(is_silent(&mut first));
+}

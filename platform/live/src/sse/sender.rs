@@ -21,7 +21,7 @@ use mio::{Events, Poll, Token, Waker};
 use tokio::sync::watch;
 
 use super::Live;
-use crate::hub::{Alike, Hub, Interest};
+use crate::hub::{Alike, Hub, Interest, Woken};
 use connection::{Connection, Outcome};
 
 /// What the system tells in one look.
@@ -90,7 +90,7 @@ impl Sender {
 
 /// Readers that want the same.
 struct Group {
-    latest: watch::Receiver<u64>,
+    latest: watch::Receiver<Woken>,
     members: Vec<usize>,
 }
 

@@ -136,7 +136,7 @@ pub(super) async fn execute(
 }
 
 /// The slices of `rows` that are written by one statement each.
-fn cut<'s, T>(mut rows: &'s [T]) -> Vec<&'s [T]> {
+fn cut<T>(mut rows: &[T]) -> Vec<&[T]> {
     let mut parts = Vec::new();
     for size in SIZES {
         while rows.len() >= size {

@@ -120,7 +120,7 @@ fn arguments(values: &[Value<'_>]) -> Result<PgArguments, sqlx::Error> {
     Ok(arguments)
 }
 
-fn number<'v>(value: &'v Value<'_>) -> Option<i64> {
+fn number(value: &Value<'_>) -> Option<i64> {
     if let Value::Int(number) = value { Some(*number) } else { None }
 }
 

@@ -1,0 +1,90 @@
+//! The turns in which instances write: whose it is, and whether a COMMIT without an answer happened.
+
+use super::{CommitError, Server, Turn};
+use crate::error::StoreError;
+
+impl Server {
+    /// Begins a transaction of the writer, once it is this instance's turn.
+    pub(crate) fn begin_turn(&self) -> Result<Turn, StoreError> {
+        let (owner, turn) = self.again(|| {
+            self.batch("BEGIN")?;
+            self.lock_turn().inspect_err(|_| {
+                // What is begun ends here; if that fails, the connection is gone, and so is it.
+                drop(self.batch("ROLLBACK"));
+            })
+        })?;
+        self.next_turn.set(turn.saturating_add(1));
+        let before = self.seen.replace(Some(turn));
+        if owner == self.instance && self.turn.get() == Some(turn) {
+            return Ok(Turn::Next);
+        }
+        let is_foreign = owner != self.instance && before.is_some_and(|before| before != turn);
+        Ok(if is_foreign && !self.place.is_shared { Turn::Lost } else { Turn::Anew })
+    }
+
+    fn lock_turn(&self) -> Result<(i64, i64), StoreError> {
+        let select = "SELECT owner, turn FROM writer_turns WHERE id = 0 FOR UPDATE";
+        let found = self.query(select, &[], |row| Ok((row.int(0)?, row.int(1)?)))?.pop();
+        found.ok_or_else(|| StoreError::Open("writer_turns has no row 0".to_owned()))
+    }
+
+    /// Whether another instance has written since this one did; `false` while that is not known.
+    pub(crate) fn is_overtaken(&self) -> Result<bool, StoreError> {
+        let select = "SELECT owner, turn FROM writer_turns WHERE id = 0";
+        let read = || self.query(select, &[], |row| Ok((row.int(0)?, row.int(1)?)));
+        let found = self.again(read)?.pop();
+        let Some(known) = self.turn.get() else { return Ok(false) };
+        Ok(found.is_some_and(|(owner, turn)| owner != self.instance || turn != known))
+    }
+
+    /// Records the turn in the transaction: its last statement before COMMIT.
+    pub(crate) fn record_turn(&self) -> Result<(), StoreError> {
+        let update = "UPDATE writer_turns SET owner = $1, turn = $2 WHERE id = 0 OR id = $1";
+        let values = [self.instance.into(), self.next_turn.get().into()];
+        if self.execute(update, &values)? == 2 {
+            return Ok(());
+        }
+        self.enlist_again();
+        Err(StoreError::RolledBack("this instance is not known any more".to_owned()))
+    }
+
+    /// The row of this instance is gone, as after a restore: a new connection makes it again.
+    fn enlist_again(&self) {
+        self.give_up();
+        if let Err(error) = self.connect().and_then(|()| self.enlist()) {
+            tracing::warn!(%error, "this instance cannot be made known");
+        }
+    }
+
+    /// COMMIT. If its answer is lost, [`Self::outcome`] tells whether it happened.
+    pub(crate) fn commit(&self) -> Result<(), CommitError> {
+        match self.batch("COMMIT") {
+            Ok(()) => {
+                self.turn.set(Some(self.next_turn.get()));
+                Ok(())
+            }
+            Err(error) if error.is_unavailable() => Err(CommitError::Unknown(error)),
+            Err(error) => Err(CommitError::Refused(error)),
+        }
+    }
+
+    /// Whether the COMMIT happened whose answer was lost. Reads under the lock: what held it is over.
+    pub(crate) fn outcome(&self) -> Result<bool, StoreError> {
+        self.connect()?;
+        self.batch("BEGIN")?;
+        let found = self.lock_turn().and_then(|_| {
+            let select = "SELECT turn FROM writer_turns WHERE id = $1";
+            self.query(select, &[self.instance.into()], |row| row.int(0))
+        });
+        drop(self.batch("ROLLBACK"));
+        Ok(found?.first() == Some(&self.next_turn.get()))
+    }
+
+    /// Undoes the transaction; if the connection is lost, the server has done so.
+    pub(crate) fn roll_back(&self) {
+        self.turn.set(None);
+        if self.is_open() && self.batch("ROLLBACK").is_err() {
+            self.give_up();
+        }
+    }
+}
