@@ -1,5 +1,5 @@
 //! `make up-distributed`: the product as people run it who need more than one process, without any
-//! container: Kafka, and with `TRACE=1` a collector and Zipkin, then a process per service with the
+//! container: Kafka, PostgreSQL, and with `TRACE=1` a collector and Zipkin, then a process per service with the
 //! mirrors on and demo data, in the foreground until Ctrl-C ends them all in order.
 //!
 //! With `--check` it ends by itself: it places the order of the README, scrapes every process, and
@@ -43,6 +43,7 @@ struct Ports {
     http: u16,
     grpc: u16,
     kafka: u16,
+    postgres: u16,
     otlp: u16,
     zipkin: u16,
 }
@@ -60,6 +61,7 @@ impl Ports {
             http: port("HTTP_PORT", 8090)?,
             grpc: port("GRPC_PORT", 9090)?,
             kafka: port("KAFKA_PORT", 9092)?,
+            postgres: port("POSTGRES_PORT", 5432)?,
             otlp: port("OTLP_PORT", 4317)?,
             zipkin: port("ZIPKIN_PORT", 9411)?,
         })
@@ -73,7 +75,7 @@ impl Ports {
         (self.http.saturating_add(above), self.grpc.saturating_add(above))
     }
 
-    fn wanted(&self, traced: bool) -> Vec<Wanted> {
+    fn wanted(&self, stored: Stored, traced: bool) -> Vec<Wanted> {
         let one = |port, who: &str, variable| Wanted { port, who: who.to_owned(), variable };
         let mut wanted = vec![
             one(self.kafka, "Kafka", "KAFKA_PORT"),
@@ -83,6 +85,9 @@ impl Ports {
             let (http, grpc) = self.of(service);
             wanted.push(one(http, &format!("HTTP of {service}"), "HTTP_PORT"));
             wanted.push(one(grpc, &format!("gRPC of {service}"), "GRPC_PORT"));
+        }
+        if stored == Stored::Postgres {
+            wanted.push(one(self.postgres, "PostgreSQL", "POSTGRES_PORT"));
         }
         if traced {
             wanted.push(one(self.otlp, "the collector", "OTLP_PORT"));
@@ -117,10 +122,30 @@ fn refuse_taken(wanted: &[Wanted]) -> Result<()> {
     Ok(())
 }
 
+/// Where the services keep their tables.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    /// A schema each on one server.
+    Postgres,
+    /// A file each.
+    Sqlite,
+}
+
+impl Stored {
+    fn read() -> Result<Self> {
+        match variable("STORE").as_deref() {
+            None | Some("postgres") => Ok(Self::Postgres),
+            Some("sqlite") => Ok(Self::Sqlite),
+            Some(other) => bail!("STORE: there is no `{other}`; there are postgres and sqlite"),
+        }
+    }
+}
+
 /// What runs, where it writes, and what ends it.
 struct Street {
     folder: PathBuf,
     ports: Ports,
+    stored: Stored,
     /// In the sequence in which they were started.
     children: Vec<Child>,
     told_to_stop: Arc<AtomicBool>,
@@ -141,13 +166,14 @@ pub(crate) fn run(root: &Path, is_check: bool) -> Result<()> {
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let folder = fs::canonicalize(&folder).context("the folder is gone")?;
     let ports = Ports::read()?;
-    refuse_taken(&ports.wanted(traced))?;
+    let stored = Stored::read()?;
+    refuse_taken(&ports.wanted(stored, traced))?;
     let told_to_stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&told_to_stop))
             .context("cannot listen for Ctrl-C")?;
     }
-    let mut street = Street { folder, ports, children: Vec::new(), told_to_stop };
+    let mut street = Street { folder, ports, stored, children: Vec::new(), told_to_stop };
     let outcome = street.up(&program, traced).and_then(|()| {
         if is_check {
             return check::run(&street.ports, traced);
@@ -168,6 +194,9 @@ impl Street {
     fn up(&mut self, program: &Path, traced: bool) -> Result<()> {
         // What has to be fetched or built takes minutes the first time: nobody waits for it running.
         let mut servers = vec![("kafka", servers::kafka(&self.folder, self.ports.kafka)?)];
+        if self.stored == Stored::Postgres {
+            servers.push(("postgres", servers::postgres(&self.folder, self.ports.postgres)?));
+        }
         if traced {
             let (otlp, zipkin) = (local(self.ports.otlp), self.ports.zipkin);
             servers.push(("zipkin", servers::zipkin(zipkin)?));
@@ -178,6 +207,10 @@ impl Street {
         }
         let kafka_at = local(self.ports.kafka);
         self.wait("kafka", || servers::kafka_answers(kafka_at))?;
+        if self.stored == Stored::Postgres {
+            let port = self.ports.postgres;
+            self.wait("postgres", || servers::postgres_answers(port))?;
+        }
         if traced {
             let (otlp, zipkin) = (local(self.ports.otlp), self.ports.zipkin);
             self.wait("zipkin", || check::status(zipkin, "/health") == Some(200))?;
@@ -217,6 +250,10 @@ impl Street {
             let (_, grpc) = self.ports.of(other);
             let name = format!("MILLRACE_SERVICES__{}__URL", other.to_uppercase());
             command.env(name, format!("http://{}", local(grpc)));
+        }
+        if self.stored == Stored::Postgres {
+            let url = format!("postgres://millrace@{}/postgres", local(self.ports.postgres));
+            command.env("MILLRACE_DATABASE__URL", url);
         }
         if traced {
             command.env("MILLRACE_TRACING__OTLP", format!("http://{}", local(self.ports.otlp)));
@@ -278,6 +315,9 @@ impl Street {
             ports.http
         );
         println!("  Kafka      127.0.0.1:{}", ports.kafka);
+        if self.stored == Stored::Postgres {
+            println!("  PostgreSQL 127.0.0.1:{}", ports.postgres);
+        }
         for service in SERVICES {
             let (http, grpc) = ports.of(service);
             println!("  {service:<12} metrics http://127.0.0.1:{http}/metrics, gRPC {grpc}");
@@ -311,13 +351,14 @@ mod tests {
     use super::*;
 
     fn ports() -> Ports {
-        Ports { http: 8090, grpc: 9090, kafka: 9092, otlp: 4317, zipkin: 9411 }
+        Ports { http: 8090, grpc: 9090, kafka: 9092, postgres: 5432, otlp: 4317, zipkin: 9411 }
     }
 
     #[test]
     fn no_two_listen_on_one_port() {
-        let mut wanted: Vec<_> = ports().wanted(true).iter().map(|one| one.port).collect();
-        assert_eq!(wanted.len(), 2 + 2 * SERVICES.len() + 2);
+        let mut wanted: Vec<_> =
+            ports().wanted(Stored::Postgres, true).iter().map(|one| one.port).collect();
+        assert_eq!(wanted.len(), 2 + 2 * SERVICES.len() + 3);
         wanted.sort_unstable();
         let count = wanted.len();
         wanted.dedup();

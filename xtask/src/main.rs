@@ -52,7 +52,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   parts NAME      make a part ready and print where it is: chromium, compose, helm, kafka,
                   kafka-clients (the libraries of the tests' consumers in other languages), mariadb,
                   otel (the OpenTelemetry collector), postgres, promtool, redis, or zipkin
-  up-distributed  run Kafka and a process per service of the product that MILLRACE_BIN names, until
+  up-distributed  run Kafka, PostgreSQL and a process per service of the product that MILLRACE_BIN names, until
                   Ctrl-C (--check: place an order, scrape all, and stop; TRACE=1: with Zipkin)
   test [ARGS]     run all tests (ARGS go to `cargo test`) and print the totals
   ui build        build the browser interface if it is stale (--if-node: if npm is there)

@@ -79,6 +79,11 @@ pub(crate) fn databases() -> Result<()> {
     prepare(&MARIADB).map(drop)
 }
 
+/// The server of PostgreSQL; its other programs are beside it.
+pub(crate) fn postgres() -> Result<PathBuf> {
+    prepare(&POSTGRES)
+}
+
 /// The program of Chromium, installed if that is needed and allowed.
 pub(crate) fn chromium() -> Result<PathBuf> {
     prepare(&CHROMIUM)
@@ -171,7 +176,7 @@ fn apt(arguments: &[&str]) -> Command {
     command
 }
 
-fn is_root() -> Result<bool> {
+pub(crate) fn is_root() -> Result<bool> {
     let output = Command::new("id").arg("-u").output().context("cannot start `id -u`")?;
     Ok(output.stdout.trim_ascii() == b"0")
 }

@@ -3,13 +3,13 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{golang, maven};
+use crate::{golang, maven, parts};
 
 /// A `KRaft` cluster has a name; any will do.
 const CLUSTER: &str = "bWlsbHJhY2UtbG9jYWwtMQ";
@@ -102,4 +102,60 @@ pub(super) fn collector(folder: &Path, otlp: SocketAddr, zipkin: u16) -> Result<
     let mut collector = Command::new(program);
     collector.arg("--config").arg(file);
     Ok(collector)
+}
+
+/// PostgreSQL with the settings that it comes with; what it was told before is still there.
+///
+/// It refuses to run as root, and the user that it runs as then cannot look into root's folders: its
+/// data are in a folder of the system's.
+pub(super) fn postgres(folder: &Path, port: u16) -> Result<Command> {
+    let is_root = parts::is_root()?;
+    let home = if is_root {
+        PathBuf::from(format!("/var/tmp/millrace-postgres-{port}"))
+    } else {
+        folder.join("postgres")
+    };
+    let server = fs::canonicalize(parts::postgres()?).context("PostgreSQL is gone")?;
+    let program = |name: &str| {
+        let program = server.with_file_name(name);
+        if !is_root {
+            return Command::new(program);
+        }
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(program);
+        command
+    };
+    let data = home.join("data");
+    if !data.join("PG_VERSION").is_file() {
+        fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
+        if is_root {
+            done(Command::new("chown").arg("postgres").arg(&home))?;
+        }
+        let mut init = program("initdb");
+        init.args(["-A", "trust", "-U", "millrace", "-E", "UTF8", "--locale=C.UTF-8", "-D"]);
+        done(init.arg(&data).current_dir(&home))?;
+    }
+    let mut postgres = program("postgres");
+    postgres.arg("-D").arg(&data).args(["-p", &port.to_string(), "-k"]).arg(&home);
+    postgres.args(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]);
+    postgres.current_dir(home);
+    Ok(postgres)
+}
+
+/// Whether PostgreSQL takes connections.
+pub(super) fn postgres_answers(port: u16) -> bool {
+    let Ok(server) = parts::postgres().and_then(|server| Ok(fs::canonicalize(server)?)) else {
+        return false;
+    };
+    let mut asked = Command::new(server.with_file_name("pg_isready"));
+    asked.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]);
+    asked.status().is_ok_and(|status| status.success())
+}
+
+fn done(command: &mut Command) -> Result<()> {
+    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
+    if !output.status.success() {
+        bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
 }
