@@ -15,6 +15,7 @@ mod text;
 mod turns;
 
 pub(crate) use text::migration;
+pub(crate) use turns::{CommitError, Turn};
 
 use std::cell::{Cell as Held, RefCell};
 use std::future::Future;
@@ -62,27 +63,6 @@ enum Kind {
 pub(crate) enum Role {
     Writer,
     Reader,
-}
-
-/// How a turn began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// Nobody else has written since.
-    Next,
-    /// What is known in memory may be old.
-    Anew,
-    /// It is old, and not only what the store remembers: somebody else wrote a schema that nobody else
-    /// may write.
-    Lost,
-}
-
-/// Why a COMMIT did not end well.
-#[derive(Debug)]
-pub(crate) enum CommitError {
-    /// It did not happen.
-    Refused(StoreError),
-    /// Whether it happened is not known.
-    Unknown(StoreError),
 }
 
 /// A connection that opens itself again.

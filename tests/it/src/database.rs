@@ -62,7 +62,6 @@ pub fn chosen() -> Option<Kind> {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "how the tests run is told to them")]
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
@@ -139,13 +138,13 @@ impl Database {
         self.folder.path().join("data")
     }
 
-    fn run(&self, words: &[OsString], arguments: &[&str]) {
+    fn run(words: &[OsString], arguments: &[&str]) {
         let (program, first) = words.split_first().expect("a program is named");
         let output = Command::new(program).args(first).args(arguments).output();
-        let output =
-            output.unwrap_or_else(|error| panic!("{program:?} cannot be started: {error}"));
+        let output = output
+            .unwrap_or_else(|error| panic!("{} cannot be started: {error}", program.display()));
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{program:?} {arguments:?}: {said}");
+        assert!(output.status.success(), "{} {arguments:?}: {said}", program.display());
     }
 
     fn make(&self) {
@@ -155,18 +154,18 @@ impl Database {
             Kind::Postgres => {
                 if is_root() {
                     let folder = self.folder.path().to_str().unwrap_or_default();
-                    self.run(&["chown".into()], &["postgres", folder]);
+                    Self::run(&["chown".into()], &["postgres", folder]);
                 }
                 let flags = ["-A", "trust", "-U", "millrace", "-E", "UTF8", "--locale=C.UTF-8"];
                 let more = ["--no-sync", "-D", data];
                 let words = self.command("initdb");
-                self.run(&words, &[&flags[..], &more[..]].concat());
+                Self::run(&words, &[&flags[..], &more[..]].concat());
             }
             Kind::Mariadb => {
                 let place = format!("--datadir={data}");
                 let words = ["mariadb-install-db".into()];
                 let root = if is_root() { "--user=root" } else { "--skip-name-resolve" };
-                self.run(
+                Self::run(
                     &words,
                     &[
                         "--no-defaults",
@@ -194,7 +193,7 @@ impl Database {
                 "-p".to_owned(),
                 port.to_string(),
                 "-k".to_owned(),
-                here.clone(),
+                here,
                 "-c".to_owned(),
                 "listen_addresses=127.0.0.1".to_owned(),
                 "-c".to_owned(),
@@ -273,7 +272,7 @@ impl Database {
             Kind::Postgres => {
                 let createdb = programs(self.kind).join("createdb").into_os_string();
                 let port = self.address.port().to_string();
-                self.run(
+                Self::run(
                     &[createdb],
                     &["-h", "127.0.0.1", "-p", &port, "-U", "millrace", "-T", "template0", &name],
                 );
@@ -305,11 +304,11 @@ impl Database {
             Kind::Postgres => {
                 let psql = programs(self.kind).join("psql").into_os_string();
                 let user = ["-h", "127.0.0.1", "-p", &port, "-U", "millrace", "-d", "postgres"];
-                self.run(&[psql], &[&user[..], &["-c", statement]].concat());
+                Self::run(&[psql], &[&user[..], &["-c", statement]].concat());
             }
             Kind::Mariadb => {
                 let user = ["--no-defaults", "-h", "127.0.0.1", "-P", &port, "-u", "root"];
-                self.run(&["mariadb".into()], &[&user[..], &["-e", statement]].concat());
+                Self::run(&["mariadb".into()], &[&user[..], &["-e", statement]].concat());
             }
         }
     }

@@ -271,17 +271,26 @@ impl Listener {
     fn failed(&mut self, error: &Cause) -> bool {
         self.stats.is_hearing.store(0, Ordering::Relaxed);
         let reset = RDKafkaErrorCode::AutoOffsetReset;
-        if !matches!(error, Cause::MessageConsumption(code) if *code == reset) {
-            tracing::warn!(%error, "live streams cannot hear; the client tries on by itself");
+        let is_lost = matches!(error, Cause::MessageConsumption(code) if *code == reset);
+        let what = if is_lost {
+            "the log has lost what live streams were to hear; going on behind it"
+        } else {
+            "live streams cannot hear; the client tries on by itself"
+        };
+        tracing::warn!(%error, "{what}");
+        if !is_lost {
             return false;
         }
-        tracing::warn!(%error, "the log has lost what live streams were to hear; going on behind it");
+        self.begin_again();
+        true
+    }
+
+    fn begin_again(&mut self) {
         count(&self.stats.gaps, 1);
         self.since = self.newest;
         if let Err(error) = self.begin() {
             tracing::warn!(%error, "live streams cannot begin again");
         }
-        true
     }
 }
 

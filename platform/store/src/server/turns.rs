@@ -1,7 +1,28 @@
 //! The turns in which instances write: whose it is, and whether a COMMIT without an answer happened.
 
-use super::{CommitError, Server, Turn};
+use super::Server;
 use crate::error::StoreError;
+
+/// How a turn began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Nobody else has written since.
+    Next,
+    /// What is known in memory may be old.
+    Anew,
+    /// It is old, and not only what the store remembers: somebody else wrote a schema that nobody else
+    /// may write.
+    Lost,
+}
+
+/// Why a COMMIT did not end well.
+#[derive(Debug)]
+pub(crate) enum CommitError {
+    /// It did not happen.
+    Refused(StoreError),
+    /// Whether it happened is not known.
+    Unknown(StoreError),
+}
 
 impl Server {
     /// Begins a transaction of the writer, once it is this instance's turn.
