@@ -4,6 +4,7 @@ use contracts::events::catalog::ProductRetired;
 use contracts::{Draft, Position, Sku, Timestamp};
 
 use super::*;
+use crate::reader::Reader;
 use crate::record::{Append, Record, Table};
 use crate::requests::{Once, OnceError};
 use crate::testing::{self, TestStore};

@@ -1,6 +1,5 @@
 #![expect(
     clippy::wildcard_enum_match_arm,
-    clippy::cognitive_complexity,
     reason = "a test tells one story in one place, and names only what it is about"
 )]
 

@@ -1,6 +1,11 @@
 //! What the store promises, kept by every engine: one suite, run on SQLite, PostgreSQL and MariaDB.
 
-#![expect(clippy::panic, clippy::print_stderr, reason = "a test fails by panicking and tells why")]
+#![expect(
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and its tasks end with it"
+)]
 
 mod servers;
 mod suite;

@@ -153,7 +153,9 @@ async fn rows_are_found_by_text_as_it_is_and_read_again_beyond_the_cache(place: 
     let stored: Result<(), StoreError> = store
         .transact(move |tx| {
             Box::pin(async move {
-                put.into_iter().for_each(|label| tx.put(label));
+                for label in put {
+                    tx.put(label);
+                }
                 Ok(())
             })
         })
@@ -336,7 +338,7 @@ async fn parked_events_keep_their_places_and_their_times(place: &Place) {
 async fn deadlines_are_known_without_asking(place: &Place) {
     let clock = Arc::new(ManualClock::at(NOON));
     let store = try_open(place, SCHEMA, &clock).unwrap();
-    let due = NOON.plus(Duration::from_secs(60));
+    let due = NOON.plus(Duration::from_mins(1));
     let put: Result<(), StoreError> = store
         .transact(move |tx| {
             Box::pin(async move {
@@ -418,9 +420,9 @@ async fn a_reader_sees_one_moment(place: &Place) {
 async fn acts_and_hooks_happen_after_commit_and_only_then(place: &Place) {
     let store = open(place);
     let (acts, heard) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
-    let hears = Arc::clone(&heard);
+    let counted = Arc::clone(&heard);
     let hook = move |events: &[Arc<Event>]| {
-        hears.fetch_add(u32::try_from(events.len()).unwrap(), Ordering::Relaxed);
+        counted.fetch_add(u32::try_from(events.len()).unwrap(), Ordering::Relaxed);
     };
     store.on_commit(Arc::new(hook)).unwrap();
     for fail in [false, true, false] {
