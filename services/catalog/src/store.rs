@@ -144,7 +144,7 @@ pub async fn list(rx: &mut Rx, filter: &Filter) -> Result<Vec<Product>, StoreErr
     let and = if after.is_empty() { "" } else { "AND" };
     let select = format!(
         "SELECT {COLUMNS} FROM products \
-         WHERE ($1 IS NULL OR retired = $1) \
+         WHERE (retired = $1 OR $1 IS NULL) \
            AND ($2 = '' OR SUBSTR(sku, 1, LENGTH($2)) = $2) \
            AND ($3 = '%%' OR sku LIKE $3 ESCAPE '\\' OR name LIKE $3 ESCAPE '\\' \
                 OR description LIKE $3 ESCAPE '\\') \

@@ -232,7 +232,7 @@ pub async fn list(rx: &mut Rx, filter: &Filter) -> Result<Vec<Customer>, StoreEr
         "SELECT {columns} FROM customers \
          WHERE ($1 = '%%' OR customer_id LIKE $1 ESCAPE '\\' OR name LIKE $1 ESCAPE '\\' \
                 OR email LIKE $1 ESCAPE '\\' OR phone LIKE $1 ESCAPE '\\') \
-           AND ($2 IS NULL OR blocked = $2) \
+           AND (blocked = $2 OR $2 IS NULL) \
            {and} {after} \
          ORDER BY {sequence} LIMIT $3"
     );

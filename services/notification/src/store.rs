@@ -252,7 +252,7 @@ macro_rules! list_notifications {
         select_notifications!(
             "FROM (SELECT *\n FROM notifications\n ",
             $scan,
-            "\n LIMIT $2)\n",
+            "\n LIMIT $2) AS part\n",
             "WHERE ($4 = '' OR state IN ($4, $5, $6, $7))\n",
             " AND ($8 = '' OR channel = $8)\n",
             " AND ($9 = '' OR recipient = $9)\n",
@@ -275,9 +275,9 @@ pub(crate) async fn list(
     const NEWEST: &str = list_notifications!("WHERE id < $1 ORDER BY id DESC", "DESC");
     const OLDEST: &str = list_notifications!("WHERE id > $1 ORDER BY id", "ASC");
     const NEWEST_EDGE: &str = "SELECT MIN(id), COUNT(*)\nFROM (SELECT id\n FROM notifications\n \
-                               WHERE id < $1 ORDER BY id DESC LIMIT $2)";
+                               WHERE id < $1 ORDER BY id DESC LIMIT $2) AS part";
     const OLDEST_EDGE: &str = "SELECT MAX(id), COUNT(*)\nFROM (SELECT id\n FROM notifications\n \
-                               WHERE id > $1 ORDER BY id LIMIT $2)";
+                               WHERE id > $1 ORDER BY id LIMIT $2) AS part";
     let (sql, edge, first) =
         if newest_first { (NEWEST, NEWEST_EDGE, i64::MAX) } else { (OLDEST, OLDEST_EDGE, 0) };
     let place = [Value::from(from.unwrap_or(first)), Value::from(SCAN_MAX)];
