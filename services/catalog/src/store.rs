@@ -146,8 +146,9 @@ pub async fn list(rx: &mut Rx, filter: &Filter) -> Result<Vec<Product>, StoreErr
         "SELECT {COLUMNS} FROM products \
          WHERE (retired = $1 OR $1 IS NULL) \
            AND ($2 = '' OR SUBSTR(sku, 1, LENGTH($2)) = $2) \
-           AND ($3 = '%%' OR sku LIKE $3 ESCAPE '\\' OR name LIKE $3 ESCAPE '\\' \
-                OR description LIKE $3 ESCAPE '\\') \
+           AND ($3 = '%%' OR LOWER(sku) LIKE LOWER($3) ESCAPE '\\' \
+                OR LOWER(name) LIKE LOWER($3) ESCAPE '\\' \
+                OR LOWER(description) LIKE LOWER($3) ESCAPE '\\') \
            AND ($4 = '' OR tax_category = $4) \
            {and} {after} \
          ORDER BY {sequence} LIMIT $5"

@@ -230,8 +230,10 @@ pub async fn list(rx: &mut Rx, filter: &Filter) -> Result<Vec<Customer>, StoreEr
     let columns = COLUMNS.join(", ");
     let select = format!(
         "SELECT {columns} FROM customers \
-         WHERE ($1 = '%%' OR customer_id LIKE $1 ESCAPE '\\' OR name LIKE $1 ESCAPE '\\' \
-                OR email LIKE $1 ESCAPE '\\' OR phone LIKE $1 ESCAPE '\\') \
+         WHERE ($1 = '%%' OR LOWER(customer_id) LIKE LOWER($1) ESCAPE '\\' \
+                OR LOWER(name) LIKE LOWER($1) ESCAPE '\\' \
+                OR LOWER(email) LIKE LOWER($1) ESCAPE '\\' \
+                OR LOWER(phone) LIKE LOWER($1) ESCAPE '\\') \
            AND (blocked = $2 OR $2 IS NULL) \
            {and} {after} \
          ORDER BY {sequence} LIMIT $3"
