@@ -16,6 +16,7 @@ use contracts::{EventKind, Topic};
 use futures::future::BoxFuture;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::KafkaError as Cause;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use store::Store;
 use telemetry::Tasks;
@@ -37,6 +38,8 @@ const RECORDS_MAX: usize = 1_024;
 const BYTES_MAX: usize = 1_024 * 1_024;
 /// How long a consumer waits for a record before it looks at what else is due.
 const POLL: Duration = Duration::from_millis(50);
+/// How long a consumer waits before it joins its group anew.
+const JOIN_AGAIN: Duration = Duration::from_secs(1);
 /// How often the group is told how far its members are. It is a hint for people who watch the lag.
 const TELL_AFTER: Duration = Duration::from_secs(1);
 
@@ -101,9 +104,42 @@ struct Consumer {
     worker: Worker,
     stopping: CancellationToken,
     told_at: Instant,
+    /// Its client is of no use any more: only another one can join the group.
+    is_out: bool,
 }
 
 type Wants<'a> = (&'static str, &'a [EventKind], Work);
+
+/// A client that joins the group once it subscribes.
+fn member(
+    client: &Client,
+    worker: &Worker,
+    names: &[String],
+) -> Result<BaseConsumer<Group>, KafkaError> {
+    let Worker { name, store, topics, stats, runtime, .. } = worker;
+    let group = Group::new(store, name, (topics, names), stats, runtime);
+    let mut config = client.settings.client(name);
+    config
+        .set("group.id", client.settings.group(name))
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // A member that is gone without a word is missed after this.
+        .set("session.timeout.ms", "10000")
+        .set("heartbeat.interval.ms", "2000")
+        // Only where our own place is no longer, or not yet, in the log.
+        .set("auto.offset.reset", "earliest")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("topic.metadata.refresh.interval.ms", "10000")
+        .set("fetch.wait.max.ms", "500")
+        // What is read ahead of the work is bounded.
+        .set("queued.max.messages.kbytes", "16384");
+    let instance = &client.settings.instance;
+    if !instance.is_empty() {
+        config.set("group.instance.id", instance);
+    }
+    let failed = |cause| KafkaError::client("cannot make a consumer", cause);
+    config.create_with_context(group).map_err(failed)
+}
 
 impl Consumer {
     fn start(
@@ -117,28 +153,6 @@ impl Consumer {
         let names: Vec<_> = topics.iter().map(|topic| client.topics.name(*topic)).collect();
         let stats = Arc::new(ConsumerStats::default());
         let runtime = Handle::current();
-        let group = Group::new(store, name, (&topics, &names), &stats, &runtime);
-        let mut config = client.settings.client(name);
-        config
-            .set("group.id", client.settings.group(name))
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            // A member that is gone without a word is missed after this.
-            .set("session.timeout.ms", "10000")
-            .set("heartbeat.interval.ms", "2000")
-            // Only where our own place is no longer, or not yet, in the log.
-            .set("auto.offset.reset", "earliest")
-            .set("partition.assignment.strategy", "cooperative-sticky")
-            .set("topic.metadata.refresh.interval.ms", "10000")
-            .set("fetch.wait.max.ms", "500")
-            // What is read ahead of the work is bounded.
-            .set("queued.max.messages.kbytes", "16384");
-        let instance = &client.settings.instance;
-        if !instance.is_empty() {
-            config.set("group.instance.id", instance);
-        }
-        let failed = |cause| KafkaError::client("cannot make a consumer", cause);
-        let kafka: BaseConsumer<Group> = config.create_with_context(group).map_err(failed)?;
         let dead_letters = DeadLetters::open(client)?;
         let worker = Worker {
             name,
@@ -154,7 +168,8 @@ impl Consumer {
         };
         let told_at = Instant::now();
         let stopping = tasks.stopping();
-        let consumer = Self { kafka, topics, names, worker, stopping, told_at };
+        let kafka = member(client, &worker, &names)?;
+        let consumer = Self { kafka, topics, names, worker, stopping, told_at, is_out: false };
         consumer.spawn(client.clone(), name, tasks)?;
         Ok(stats)
     }
@@ -197,15 +212,53 @@ impl Consumer {
         if !ready {
             return;
         }
-        let names: Vec<_> = self.names.iter().map(String::as_str).collect();
-        if let Err(error) = self.kafka.subscribe(&names) {
+        if let Err(error) = self.subscribe() {
             tracing::error!(%error, consumer = self.worker.name, "cannot join its group");
             return;
         }
         while !self.stopping.is_cancelled() {
             self.turn();
+            if self.is_out {
+                self.join_again(client);
+            }
         }
         self.tell(CommitMode::Sync);
+    }
+
+    fn subscribe(&self) -> Result<(), Cause> {
+        let names: Vec<_> = self.names.iter().map(String::as_str).collect();
+        self.kafka.subscribe(&names)
+    }
+
+    /// Joins the group with another client, from where the store says. A broker that was killed can take
+    /// a member for another one of its name, and a client that was fenced is never given a partition again.
+    fn join_again(&mut self, client: &Client) {
+        self.rest(JOIN_AGAIN);
+        let joined = member(client, &self.worker, &self.names).map(|kafka| {
+            // The one before it is gone before this one joins.
+            self.kafka = kafka;
+            self.kafka.context().introduce(client.topics.partitions);
+            self.subscribe()
+        });
+        match joined {
+            Ok(Ok(())) => self.is_out = false,
+            Ok(Err(error)) => self.tell_out(&error),
+            Err(error) => self.tell_out(&error),
+        }
+    }
+
+    fn tell_out(&self, error: &dyn std::fmt::Display) {
+        tracing::warn!(%error, consumer = self.worker.name, "cannot join its group again; trying on");
+    }
+
+    /// Waits, unless it is told to stop.
+    fn rest(&self, span: Duration) {
+        self.worker.runtime.block_on(async {
+            tokio::select! {
+                () = tokio::time::sleep(span) => {}
+                () = self.stopping.cancelled() => {}
+            }
+        });
     }
 
     fn turn(&mut self) {
@@ -226,7 +279,7 @@ impl Consumer {
     }
 
     /// What is there, up to a batch; waits for the first record only.
-    fn gather(&self) -> Vec<Record> {
+    fn gather(&mut self) -> Vec<Record> {
         let mut records = Vec::new();
         let (mut bytes, mut wait) = (0_usize, POLL);
         while records.len() < RECORDS_MAX && bytes < BYTES_MAX {
@@ -234,6 +287,7 @@ impl Consumer {
                 None => break,
                 Some(Err(error)) => {
                     tracing::warn!(consumer = self.worker.name, %error, "cannot read records");
+                    self.is_out |= matches!(error, Cause::MessageConsumptionFatal(_));
                     break;
                 }
                 Some(Ok(message)) => {
@@ -249,12 +303,7 @@ impl Consumer {
 
     /// Goes back to where the store says, after a pause: what was read is read again.
     fn rewind(&self, group: &Group) {
-        self.worker.runtime.block_on(async {
-            tokio::select! {
-                () = tokio::time::sleep(POLL) => {}
-                () = self.stopping.cancelled() => {}
-            }
-        });
+        self.rest(POLL);
         let places = group.reload();
         let mut list = TopicPartitionList::new();
         for ((topic, partition), next) in places {

@@ -302,6 +302,55 @@ async fn a_topic_is_made_again_from_the_outbox() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_its_group_has_fenced_joins_it_again() {
+    let mut world = World::open(Shape::Kafka).await;
+    world.settings.instance = "one".to_owned();
+    world.listen().await;
+    world.publish("a", 1).await;
+    world.until_seen("a", 1).await;
+    // A broker that died may take a member for another one of its name: here there is another one.
+    let other = ClientConfig::new()
+        .set("bootstrap.servers", &world.settings.bootstrap_servers)
+        .set("client.id", "other")
+        .set("group.id", format!("{}recorder", world.settings.topic_prefix))
+        .set("group.instance.id", &world.settings.instance)
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("enable.auto.commit", "false")
+        .create::<BaseConsumer>();
+    let other = other.unwrap();
+    other.subscribe(&[&format!("{}product", world.settings.topic_prefix)]).unwrap();
+    world
+        .until("the other one has the partitions", async || {
+            drop(other.poll(Duration::ZERO));
+            other.assignment().unwrap().count() == 3
+        })
+        .await;
+    // The group gives each member another id.
+    let group = format!("{}recorder", world.settings.topic_prefix);
+    let asking: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &world.settings.bootstrap_servers)
+        .create()
+        .unwrap();
+    let members = || {
+        let found = asking.fetch_group_list(Some(&group), Duration::from_secs(5)).unwrap();
+        let members = found.groups().iter().flat_map(rdkafka::groups::GroupInfo::members);
+        members.map(|member| member.id().to_owned()).collect::<Vec<_>>()
+    };
+    let fenced_by = members();
+    assert_eq!(fenced_by.len(), 1, "{fenced_by:?}");
+    drop(other);
+    world
+        .until("the first one is a member again", async || {
+            members().iter().any(|member| !fenced_by.contains(member))
+        })
+        .await;
+    world.publish("a", 2).await;
+    world.until_seen("a", 2).await;
+    assert_eq!(world.seen("a"), [1, 2]);
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn topics_with_other_partitions_are_refused_with_the_cure() {
     let world = World::open(Shape::Kafka).await;
     let other = Settings { partitions: 7, ..world.settings.clone() };
