@@ -461,8 +461,6 @@ impl Writer {
         };
         let settled = self.tx.unsettled() == 0;
         self.deferred = if settled { 0 } else { self.deferred.saturating_add(1) };
-        // Before anybody is answered: who reads what it wrote must wait for it.
-        self.settling.committed(settled);
         let stats = &self.stats;
         let add = |counter: &AtomicU64, more: u64| counter.fetch_add(more, Ordering::Relaxed);
         let length = |len: usize| u64::try_from(len).unwrap_or(0);
@@ -473,6 +471,9 @@ impl Writer {
         add(&stats.rows, std::mem::take(&mut self.tx.rows_written));
         add(&stats.commit_micros, micros(committing.elapsed()));
         add(&stats.busy_micros, micros(started.elapsed()));
+        // Behind the counts, which a reader may look at once it is let in; before anybody is answered,
+        // because who reads what it wrote must wait for it.
+        self.settling.committed(settled);
         for stage in &mut self.stages {
             stage.ended(true);
         }
