@@ -42,4 +42,4 @@ pub use reader::{Reader, Rx};
 pub use record::{Append, Key, Record, Table};
 pub use tx::{Stage, Tx};
 pub use value::{Row, Value};
-pub use writer::{CommitHook, Stats, Store, StoreOptions};
+pub use writer::{CommitHook, Follower, Stats, Store, StoreOptions};

@@ -9,6 +9,7 @@
 //! statement that records the turn records it in the instance's own row: if the answer to a COMMIT is
 //! lost, that row, read under the lock, says whether it happened.
 
+mod locks;
 mod mariadb;
 mod postgres;
 mod text;
@@ -79,12 +80,18 @@ pub(crate) struct Server {
     owners: RefCell<HashMap<String, String>>,
     /// This writer among all writers of the schema.
     instance: i64,
-    /// The last turn that this instance knows; `None` if what is in memory may be old.
-    turn: Held<Option<i64>>,
-    /// The turn at which the last transaction began.
-    seen: Held<Option<i64>>,
+    /// The last turn, and whose it was, whose effects are in memory; `None` if that may be old.
+    turn: Held<Option<(i64, i64)>>,
+    /// Whose turn it was last, and which, when that was looked at.
+    seen: Held<Option<(i64, i64)>>,
+    /// The same, as of what this instance has heard of.
+    heard: Held<Option<(i64, i64)>>,
+    /// Which of the instances that share the schema this one is: the lowest number that was free.
+    slot: Held<Option<u32>>,
     /// The turn of the transaction that is open.
     next_turn: Held<i64>,
+    /// Whether that transaction has written anything.
+    has_written: Held<bool>,
     /// Why the last attempt to connect failed, and when the next may be made.
     refusal: RefCell<String>,
     pause: Held<Duration>,
@@ -100,6 +107,18 @@ fn instant() -> Instant {
 fn random() -> i64 {
     let number = std::hash::RandomState::new().build_hasher().finish();
     i64::try_from(number >> 1).unwrap_or(1).max(1)
+}
+
+/// Tries `work` until it succeeds, or [`OPEN_MAX`] is over.
+fn patiently(work: impl Fn() -> Result<(), StoreError>) -> Result<(), StoreError> {
+    let begun = instant();
+    loop {
+        match work() {
+            Err(error) if begun.elapsed() >= OPEN_MAX => return Err(error),
+            Err(_) => std::thread::sleep(AGAIN_MIN),
+            Ok(()) => return Ok(()),
+        }
+    }
 }
 
 /// Whether the connection is of no use any more: what the server said last, if it said anything.
@@ -140,7 +159,10 @@ impl Server {
             instance: random(),
             turn: Held::new(None),
             seen: Held::new(None),
+            heard: Held::new(None),
+            slot: Held::new(None),
             next_turn: Held::new(0),
+            has_written: Held::new(false),
             refusal: RefCell::default(),
             pause: Held::new(Duration::ZERO),
             not_before: Held::new(None),
@@ -212,7 +234,6 @@ impl Server {
             StoreError::Unavailable(format!("cannot connect to {}: {error}", self.place))
         })?;
         self.link.replace(Some(link));
-        let is_alone = self.role == Role::Writer && !self.place.is_shared;
         let ready = match (self.place.dialect, self.role) {
             (Dialect::Postgres, _) => Ok(()),
             (Dialect::Mariadb, Role::Reader) => self
@@ -224,27 +245,15 @@ impl Server {
                     .and_then(|()| self.batch(&format!("USE {}", self.place.quoted())))
             }
         };
-        let ready = ready.and_then(|()| if is_alone { self.exclude_others() } else { Ok(()) });
+        let ready = ready.and_then(|()| match (self.role, self.place.is_shared) {
+            (Role::Writer, false) => self.exclude_others(),
+            (Role::Writer, true) => self.take_slot(),
+            (Role::Reader, _) => Ok(()),
+        });
         if ready.is_err() {
             self.link.replace(None);
         }
         ready
-    }
-
-    /// Takes the lock of the schema's one writer, which ends with the connection.
-    fn exclude_others(&self) -> Result<(), StoreError> {
-        let select = match self.place.dialect {
-            Dialect::Postgres => postgres::TRY_LOCK,
-            Dialect::Mariadb => "SELECT GET_LOCK($1, 0)",
-        };
-        let taken = self.query(select, &[(&self.place.schema).into()], |row| row.opt_int(0))?;
-        if taken.first() == Some(&Some(1)) {
-            return Ok(());
-        }
-        Err(StoreError::Unavailable(format!(
-            "{} is in use by another millrace process: stop it, or choose another schema",
-            self.place
-        )))
     }
 
     /// Looks which tables are in only one of the schemas that are read together.
@@ -269,21 +278,10 @@ impl Server {
         self.link.borrow().is_some()
     }
 
-    /// Connects, and waits for a process that was killed to be forgotten by the server.
-    fn connect_patiently(&self) -> Result<(), StoreError> {
-        let begun = instant();
-        loop {
-            match self.connect() {
-                Err(error) if begun.elapsed() >= OPEN_MAX => return Err(error),
-                Err(_) => std::thread::sleep(AGAIN_MIN),
-                Ok(()) => return Ok(()),
-            }
-        }
-    }
-
     /// Refuses servers that may lose what they acknowledged, and makes the schema.
     pub(crate) fn prepare(&self) -> Result<(), StoreError> {
-        self.connect_patiently()?;
+        // A process that was killed may not be forgotten by the server yet.
+        patiently(|| self.connect())?;
         let (checks, what) = match self.place.dialect {
             Dialect::Postgres => (postgres::UNSAFE, "PostgreSQL"),
             Dialect::Mariadb => (mariadb::UNSAFE, "MariaDB"),
@@ -301,10 +299,24 @@ impl Server {
                  {cure}, or, where that does not matter, add unsafe_durability=accept to the address"
             )));
         }
+        if self.place.is_shared {
+            // Two that start at once would both make the tables.
+            patiently(|| self.exclude_others())?;
+        }
         if self.place.dialect == Dialect::Postgres {
             self.batch(&format!("CREATE SCHEMA IF NOT EXISTS {}", self.place.quoted()))?;
         }
         Ok(())
+    }
+
+    /// Which of the instances that share the schema this one is; `None` if it shares it with nobody.
+    pub(crate) fn slot(&self) -> Option<u32> {
+        self.slot.get()
+    }
+
+    /// Whether other instances may write the schema.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.place.is_shared
     }
 
     /// Makes the instance's own row, in a transaction of its own.
@@ -365,6 +377,7 @@ impl Server {
 
     /// Runs one statement with its values; returns the rows it touched.
     pub(crate) fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<u64, StoreError> {
+        self.has_written.set(true);
         let mut link = self.link.borrow_mut();
         let done = match &mut *link {
             None => return Err(StoreError::Unavailable("the connection is lost".to_owned())),
@@ -414,6 +427,7 @@ impl Server {
     }
 
     fn bulk_some(&self, sql: &str, rows: &[Vec<Value<'_>>]) -> Result<u64, StoreError> {
+        self.has_written.set(true);
         let kinds = kinds_of(rows);
         let refs: Vec<_> = rows.iter().map(Vec::as_slice).collect();
         let mut link = self.link.borrow_mut();
@@ -463,6 +477,7 @@ impl Server {
         if self.place.dialect == Dialect::Mariadb {
             return self.bulk(sql, rows);
         }
+        self.has_written.set(true);
         let mut kinds = self.kinds(table)?;
         kinds.extend_from_slice(more);
         let text = text::over_arrays(sql, &kinds);

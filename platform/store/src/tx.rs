@@ -409,9 +409,9 @@ impl Tx {
         self.dues.forget();
     }
 
-    /// Others have written: what they put may be due.
-    pub(crate) fn doubt_deadlines(&self) {
-        self.dues.forget();
+    /// Others have written, and it is not this instance's turn: what is known is to be read anew.
+    pub(crate) fn doubt(&mut self) {
+        self.forget();
     }
 
     /// Whether changed rows may be left to a later COMMIT: only where pages are what a COMMIT costs.

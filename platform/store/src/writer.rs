@@ -25,8 +25,10 @@ use crate::settling::Settling;
 use crate::tx::{Stage, Tx};
 use crate::{log, pending, sqlite};
 
+mod beside;
 mod store;
 
+pub use beside::Follower;
 pub use store::{Stats, Store, StoreOptions};
 
 /// Transactions that may wait; one more is refused as overload.
@@ -58,9 +60,6 @@ const ISOLATED_CYCLES: u32 = 64;
 
 /// Times that a transaction is begun while other instances have their turn, each of some seconds.
 const TURNS_MAX: u32 = 3;
-/// How often a server is asked for what happened there, while nothing is to be written.
-const LOOK_AROUND: Duration = Duration::from_secs(2);
-
 /// What is told of each COMMIT, on the writer's thread: it must be quick.
 pub type CommitHook = Arc<dyn Fn(&[Arc<Event>]) + Send + Sync>;
 
@@ -95,6 +94,7 @@ enum Message {
     Work(Piece),
     Attach(Box<dyn Stage>, oneshot::Sender<Result<(), StoreError>>),
     Hook(CommitHook),
+    Follow(Arc<dyn Follower>, oneshot::Sender<Result<(), StoreError>>),
     /// Nothing but a COMMIT: somebody waits for rows to be in their tables.
     Wake,
     Stop(oneshot::Sender<()>),
@@ -155,6 +155,9 @@ impl Beginning {
         }
         if let Engine::Server(server) = &engine {
             server.enlist()?;
+            if server.is_shared() {
+                server.admit_others()?;
+            }
         }
         let (last_segment, _) = log::last(&engine)?;
         Ok(Writer {
@@ -162,6 +165,8 @@ impl Beginning {
             receiver: self.receiver,
             stages: Vec::new(),
             hooks: Vec::new(),
+            followers: Vec::new(),
+            heard: last_segment,
             clock: self.clock,
             stats: self.stats,
             isolated_left: 0,
@@ -169,6 +174,7 @@ impl Beginning {
             deferred: 0,
             last_ended: None,
             looked_around: None,
+            beside: None,
             checkpoints,
             stopped: None,
             _lock: lock,
@@ -198,6 +204,9 @@ struct Writer {
     receiver: Receiver<Message>,
     stages: Vec<Box<dyn Stage>>,
     hooks: Vec<CommitHook>,
+    followers: Vec<Arc<dyn Follower>>,
+    /// The last segment of the log that hooks and followers have been told of.
+    heard: u64,
     clock: Arc<dyn Clock>,
     stats: Arc<Stats>,
     isolated_left: u32,
@@ -208,6 +217,8 @@ struct Writer {
     last_ended: Option<Instant>,
     /// When a server was last asked what happened there.
     looked_around: Option<Instant>,
+    /// When another instance was last seen to write.
+    beside: Option<Instant>,
     checkpoints: Option<Checkpointer>,
     stopped: Option<oneshot::Sender<()>>,
     _lock: Option<File>,
@@ -262,27 +273,6 @@ impl Writer {
         }
     }
 
-    /// Asks a server, now and then, whether it is there and whether others have written: what they
-    /// did may be due.
-    fn look_around(&mut self) {
-        let Engine::Server(server) = self.tx.engine() else { return };
-        let now = instant();
-        let wait = self.looked_around.map(|last| now.saturating_duration_since(last));
-        if wait.is_some_and(|wait| wait < LOOK_AROUND) {
-            return;
-        }
-        match server.is_overtaken() {
-            Ok(is_overtaken) => {
-                self.looked_around = Some(now);
-                self.set_down(None);
-                if is_overtaken {
-                    self.tx.doubt_deadlines();
-                }
-            }
-            Err(error) => self.set_down(Some(&error)),
-        }
-    }
-
     fn set_down(&self, why: Option<&StoreError>) {
         let was_down = self.stats.is_down.swap(why.is_some(), Ordering::AcqRel);
         match why {
@@ -300,8 +290,7 @@ impl Writer {
     fn cycle(&mut self, first: Option<Message>) {
         let started = instant();
         match self.begin() {
-            Ok(false) => {}
-            Ok(true) => self.restart_stages(),
+            Ok(()) => {}
             Err(error @ StoreError::Open(_)) => die("a transaction cannot begin", &error),
             Err(error) if self.tx.may_defer() => die("a transaction cannot begin", &error),
             Err(error) => return self.refuse(first, &error),
@@ -317,7 +306,7 @@ impl Writer {
         }
     }
 
-    fn begin(&mut self) -> Result<bool, StoreError> {
+    fn begin(&mut self) -> Result<(), StoreError> {
         let mut begun = Err(StoreError::Stopped);
         for _ in 0..TURNS_MAX {
             begun = self.tx.begin(self.clock.now(), self.isolated_left > 0);
@@ -326,10 +315,16 @@ impl Writer {
                 break;
             }
         }
-        if begun.is_ok() {
-            self.set_down(None);
+        if begun? {
+            // Another instance may have written since.
+            if let Err(error) = self.catch_up() {
+                self.tx.engine().abandon();
+                return Err(error);
+            }
+            self.restart_stages();
         }
-        begun
+        self.set_down(None);
+        Ok(())
     }
 
     /// Another writer has been at work: consumers stand where it left them.
@@ -371,7 +366,9 @@ impl Writer {
         while let Some(message) = next {
             match message {
                 Message::Work(run) => run(Err(refused()))(Outcome::Committed),
-                Message::Attach(_, done) => drop(done.send(Err(refused()))),
+                Message::Attach(_, done) | Message::Follow(_, done) => {
+                    drop(done.send(Err(refused())));
+                }
                 Message::Hook(hook) => self.hooks.push(hook),
                 Message::Wake => {}
                 Message::Stop(done) => self.stopped = Some(done),
@@ -413,6 +410,10 @@ impl Writer {
         match message {
             Message::Work(run) => replies.push(run(Ok(&mut self.tx))),
             Message::Hook(hook) => self.hooks.push(hook),
+            Message::Follow(follower, done) => {
+                self.followers.push(follower);
+                drop(done.send(Ok(())));
+            }
             Message::Wake => {}
             Message::Stop(done) => self.stopped = Some(done),
             Message::Attach(mut stage, done) => {
@@ -483,7 +484,8 @@ impl Writer {
         for reply in replies {
             reply(Outcome::Committed);
         }
-        if !committed.events.is_empty() {
+        if let Some(last) = committed.events.last() {
+            self.heard = last.id.position().segment;
             for hook in &self.hooks {
                 hook(&committed.events);
             }

@@ -43,6 +43,12 @@ pub(super) const UNSAFE: &[(&str, &str, &str)] = &[
 
 /// Text is compared byte by byte, nobody waits longer than this for a lock, and a writer that stops in
 /// the middle of its turn is cut off.
+/// Takes the lock of a schema's one writer.
+pub(super) const TRY_LOCK: &str = "SELECT GET_LOCK($1, 0)";
+
+/// Gives it back; the answer is 1 if it was held.
+pub(super) const UNLOCK: &str = "SELECT RELEASE_LOCK($1)";
+
 const SETTINGS: &str = "SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin; \
     SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES,NO_ENGINE_SUBSTITUTION'; \
     SET SESSION innodb_lock_wait_timeout = 5; SET SESSION lock_wait_timeout = 30; \

@@ -48,6 +48,10 @@ pub(super) const COLUMNS: &str = "SELECT CAST(a.attname AS TEXT), CAST(t.typname
 pub(super) const TRY_LOCK: &str = "SELECT CASE \
     WHEN pg_try_advisory_lock(hashtextextended($1, 7239451120043)) THEN 1 ELSE 0 END";
 
+/// Gives it back; the answer is 1 if it was held.
+pub(super) const UNLOCK: &str = "SELECT CASE \
+    WHEN pg_advisory_unlock(hashtextextended($1, 7239451120043)) THEN 1 ELSE 0 END";
+
 /// No statement takes longer, and nobody waits longer for a lock. A writer that stops in the middle
 /// of its turn is cut off: the others go on.
 const LIMITS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '5s'; \

@@ -25,7 +25,8 @@ pub(crate) enum CommitError {
 }
 
 impl Server {
-    /// Begins a transaction of the writer, once it is this instance's turn.
+    /// Begins a transaction of the writer, once it is this instance's turn. After a turn of another
+    /// instance, [`Self::caught_up`] is to follow once what that one wrote is known.
     pub(crate) fn begin_turn(&self) -> Result<Turn, StoreError> {
         let (owner, turn) = self.again(|| {
             self.batch("BEGIN")?;
@@ -35,11 +36,12 @@ impl Server {
             })
         })?;
         self.next_turn.set(turn.saturating_add(1));
-        let before = self.seen.replace(Some(turn));
-        if owner == self.instance && self.turn.get() == Some(turn) {
+        self.has_written.set(false);
+        let before = self.seen.replace(Some((owner, turn)));
+        if self.turn.get() == Some((owner, turn)) {
             return Ok(Turn::Next);
         }
-        let is_foreign = owner != self.instance && before.is_some_and(|before| before != turn);
+        let is_foreign = owner != self.instance && before.is_some_and(|(_, before)| before != turn);
         Ok(if is_foreign && !self.place.is_shared { Turn::Lost } else { Turn::Anew })
     }
 
@@ -49,17 +51,27 @@ impl Server {
         found.ok_or_else(|| StoreError::Open("writer_turns has no row 0".to_owned()))
     }
 
-    /// Whether another instance has written since this one did; `false` while that is not known.
+    /// Whether another instance has written what this one has not heard of yet. If so,
+    /// [`Self::caught_up`] is to follow once it has.
     pub(crate) fn is_overtaken(&self) -> Result<bool, StoreError> {
         let select = "SELECT owner, turn FROM writer_turns WHERE id = 0";
         let read = || self.query(select, &[], |row| Ok((row.int(0)?, row.int(1)?)));
         let found = self.again(read)?.pop();
-        let Some(known) = self.turn.get() else { return Ok(false) };
-        Ok(found.is_some_and(|(owner, turn)| owner != self.instance || turn != known))
+        self.seen.set(found);
+        Ok(found.is_some() && self.heard.get() != found)
     }
 
-    /// Records the turn in the transaction: its last statement before COMMIT.
+    /// What was written up to the turn that was seen last has been heard of.
+    pub(crate) fn caught_up(&self) {
+        self.heard.set(self.seen.get());
+    }
+
+    /// Records the turn in the transaction: its last statement before COMMIT. A transaction that has
+    /// written nothing is no turn, so that instances without work do not keep each other awake.
     pub(crate) fn record_turn(&self) -> Result<(), StoreError> {
+        if !self.has_written.get() {
+            return Ok(());
+        }
         let update = "UPDATE writer_turns SET owner = $1, turn = $2 WHERE id = 0 OR id = $1";
         let values = [self.instance.into(), self.next_turn.get().into()];
         if self.execute(update, &values)? == 2 {
@@ -81,12 +93,22 @@ impl Server {
     pub(crate) fn commit(&self) -> Result<(), CommitError> {
         match self.batch("COMMIT") {
             Ok(()) => {
-                self.turn.set(Some(self.next_turn.get()));
+                self.has_committed();
                 Ok(())
             }
             Err(error) if error.is_unavailable() => Err(CommitError::Unknown(error)),
             Err(error) => Err(CommitError::Refused(error)),
         }
+    }
+
+    fn has_committed(&self) {
+        if !self.has_written.get() {
+            self.turn.set(self.seen.get());
+            return;
+        }
+        let turn = Some((self.instance, self.next_turn.get()));
+        self.turn.set(turn);
+        self.heard.set(turn);
     }
 
     /// Whether the COMMIT happened whose answer was lost. Reads under the lock: what held it is over.

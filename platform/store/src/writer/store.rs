@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use telemetry::trace;
 use tokio::sync::oneshot;
 
-use super::{Beginning, CommitHook, Message, QUEUE_MAX, Reply, lock};
+use super::{Beginning, CommitHook, Follower, Message, QUEUE_MAX, Reply, lock};
 use crate::due::Dues;
 use crate::error::StoreError;
 use crate::migrations::Schema;
@@ -67,6 +67,7 @@ pub struct Store {
     stats: Arc<Stats>,
     dues: Dues,
     place: Arc<Place>,
+    instance: Option<u32>,
 }
 
 impl Store {
@@ -93,7 +94,7 @@ impl Store {
         // Opened where it is used: a connection to a server must not be waited for by a task.
         let writer = thread.spawn(move || match beginning.open() {
             Ok(writer) => {
-                drop(opened.send(Ok(())));
+                drop(opened.send(Ok(writer.instance())));
                 writer.run();
             }
             Err(error) => drop(opened.send(Err(error))),
@@ -102,7 +103,7 @@ impl Store {
             StoreError::Open(format!("cannot start the writer: {error}"))
         };
         writer.map_err(|error| failed(&error))?;
-        has_opened.recv().map_err(|error| failed(&error))??;
+        let instance = has_opened.recv().map_err(|error| failed(&error))??;
         let reader = match &place {
             Place::Folder(folder) => {
                 let wake = sender.clone();
@@ -113,7 +114,7 @@ impl Store {
             }
             Place::Server(server) => Reader::on_server(server.clone(), Arc::clone(&clock)),
         };
-        Ok(Self { sender, reader, clock, stats, dues, place: place.into() })
+        Ok(Self { sender, reader, clock, stats, dues, place: place.into(), instance })
     }
 
     /// Brings rows that a crash left pending into their tables, as the next start would; nothing if a
@@ -188,7 +189,20 @@ impl Store {
         receiver.await.unwrap_or(Err(StoreError::Stopped))
     }
 
-    /// Calls `hook` after each COMMIT with the events that it published.
+    /// Tells `follower` of all that other instances commit in this schema from now on.
+    pub async fn follow(&self, follower: Arc<dyn Follower>) -> Result<(), StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        self.send(Message::Follow(follower, sender))?;
+        receiver.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// Which of the instances that share the schema this one is, from 0; `None` if it is alone there.
+    pub fn instance(&self) -> Option<u32> {
+        self.instance
+    }
+
+    /// Calls `hook` after each COMMIT with the events that it published; where several instances share
+    /// a schema, also with what the others have published, a moment later.
     pub fn on_commit(&self, hook: CommitHook) -> Result<(), StoreError> {
         self.send(Message::Hook(hook))
     }

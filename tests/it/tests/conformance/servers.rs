@@ -1,16 +1,17 @@
 //! What only servers promise: writers of one schema take turns, and a server that goes away and comes
 //! back takes nothing with it that was acknowledged.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use contracts::{Event, EventId};
 use futures::future::join_all;
 use it::database::{Database, Kind};
-use store::{Place, ServerPlace, Store, StoreError};
+use store::{BoxFuture, Follower, Place, ServerPlace, Store, StoreError, Tx};
 use tokio::time::{Instant, sleep};
 
-use crate::tables::{NOON, SCHEMA, add, add_in, numbers, open, try_open};
+use crate::tables::{Counter, NOON, SCHEMA, add, add_in, numbers, open, try_open};
 
 /// Longer than a server needs to come back, also beside other work on the same machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -19,7 +20,8 @@ pub(crate) async fn run(kind: Kind) {
     let database = Database::start(kind);
     let place = |address: &str| Place::Server(ServerPlace::try_new(address, "millrace").unwrap());
     let shared = ServerPlace::try_new(&database.place(), "millrace").unwrap().shared();
-    writers_of_one_schema_take_turns(&Place::Server(shared)).await;
+    writers_of_one_schema_take_turns(&Place::Server(shared.clone())).await;
+    instances_hear_of_each_other_and_rest_otherwise(&Place::Server(shared)).await;
     a_schema_has_one_writer_unless_it_is_shared(&place(&database.place())).await;
     a_server_that_comes_back_has_what_was_acknowledged(&database, &place(&database.place())).await;
     settings_that_lose_what_was_acknowledged_are_refused(&database, kind);
@@ -52,6 +54,79 @@ async fn writers_of_one_schema_take_turns(place: &Place) {
     let gaps = "SELECT MAX(segment) - COUNT(*) FROM outbox";
     assert_eq!(numbers(&stores[1], gaps).await, [0]);
     for store in stores {
+        store.stop().await;
+    }
+}
+
+/// Remembers the events that it was told of, and a counter as it stood then.
+#[derive(Default)]
+struct Told(Mutex<(Vec<EventId>, i64)>);
+
+impl Follower for Told {
+    fn follow<'t>(
+        &'t self,
+        tx: &'t mut Tx,
+        events: &'t [Arc<Event>],
+    ) -> BoxFuture<'t, Result<(), StoreError>> {
+        Box::pin(async move {
+            tx.load::<Counter>(&[2_000]).await?;
+            let mut told = self.0.lock().unwrap();
+            told.0.extend(events.iter().map(|event| event.id));
+            told.1 = tx.get::<Counter>(&2_000).map_or(0, |counter| counter.value);
+            Ok(())
+        })
+    }
+}
+
+async fn instances_hear_of_each_other_and_rest_otherwise(place: &Place) {
+    let stores = [open(place), open(place), open(place)];
+    assert_eq!(stores.each_ref().map(Store::instance), [Some(0), Some(1), Some(2)]);
+    let (told, hooked) = (Arc::new(Told::default()), Arc::new(Mutex::new(Vec::new())));
+    let hears = Arc::clone(&hooked);
+    let hook = move |events: &[Arc<Event>]| {
+        hears.lock().unwrap().extend(events.iter().map(|event| event.id));
+    };
+    stores[0].on_commit(Arc::new(hook)).unwrap();
+    // Answered once both are there.
+    stores[0].follow(Arc::<Told>::clone(&told)).await.unwrap();
+    let once = |store: &Store| {
+        let store = store.clone();
+        async move {
+            let added: Result<i64, StoreError> =
+                store.transact(|tx| Box::pin(async move { add_in(tx, 2_000, 1).await })).await;
+            added.unwrap()
+        }
+    };
+    // The first does nothing, and hears of what the others do.
+    for turn in 1..=20 {
+        assert_eq!(once(&stores[if turn % 2 == 0 { 1 } else { 2 }]).await, turn);
+    }
+    until("the first has heard of everything", || hooked.lock().unwrap().len() == 20).await;
+    {
+        let (events, counter) = &*told.0.lock().unwrap();
+        assert_eq!(*events, *hooked.lock().unwrap());
+        assert!(events.is_sorted(), "in the sequence of the log");
+        assert_eq!(*counter, 20);
+    }
+    // Of its own work it tells itself, once; before that it has heard of the work of others.
+    assert_eq!((once(&stores[1]).await, once(&stores[0]).await), (21, 22));
+    until("its own work is told", || hooked.lock().unwrap().len() == 22).await;
+    assert_eq!(told.0.lock().unwrap().0.len(), 21);
+    // Who only reads is no turn, and nobody keeps the others awake.
+    let turn = "SELECT turn FROM writer_turns WHERE id = 0";
+    let before = numbers(&stores[2], turn).await;
+    for store in &stores {
+        let read: Result<(), StoreError> =
+            store.transact(|tx| Box::pin(async move { tx.load::<Counter>(&[2_000]).await })).await;
+        read.unwrap();
+    }
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(numbers(&stores[2], turn).await, before);
+    // A number that is free is given again.
+    stores[1].stop().await;
+    let next = open(place);
+    assert_eq!((next.instance(), once(&next).await), (Some(1), 23));
+    for store in [&stores[0], &stores[2], &next] {
         store.stop().await;
     }
 }
