@@ -14,7 +14,9 @@ use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use telemetry::Tasks;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::transport::channel::Change;
 use tonic::transport::{Channel, Endpoint};
@@ -32,8 +34,13 @@ const KEEP_ALIVE_MAX: Duration = Duration::from_secs(5);
 const CALL_MAX: Duration = Duration::from_mins(1);
 /// How often a host's name is looked up again.
 const LOOK_UP_AGAIN: Duration = Duration::from_secs(10);
-/// How often a call is tried, and the pause before it is tried again; it doubles.
-const TRIES_MAX: u32 = 4;
+/// How often it is looked which of several addresses somebody listens at, and how long that may take.
+/// A dead one answers soonest of all, with an error: it would be given most of the calls.
+const PROBE_AGAIN: Duration = Duration::from_millis(500);
+const PROBE_MAX: Duration = Duration::from_millis(400);
+/// How often a call is tried, and the pause before it is tried again; it doubles. Together they last
+/// longer than it takes to find out that one of several addresses is dead.
+const TRIES_MAX: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(50);
 /// Bytes of a request that are kept for another try.
 const REQUEST_MAX: usize = 4 * 1_024 * 1_024;
@@ -106,20 +113,39 @@ pub(crate) fn channel(url: &str, tasks: &Tasks) -> Result<Channel, BadUrl> {
     let (channel, changes) = Channel::balance_channel(64);
     let background = tasks.clone();
     tasks.spawn("look-up", async move {
-        let mut known = HashSet::new();
+        let (mut known, mut found) = (HashSet::new(), HashSet::new());
+        let mut looked_up: Option<Instant> = None;
         loop {
-            if let Some(found) = hosts.look_up().await {
-                tell(&changes, &known, &found).await;
-                known = found;
+            if looked_up.is_none_or(|at| at.elapsed() >= LOOK_UP_AGAIN) {
+                found = hosts.look_up().await.unwrap_or(found);
+                // Until there is any address at all, looking is more urgent.
+                looked_up = (!found.is_empty()).then(Instant::now);
             }
-            // Until there is any address at all, looking is more urgent.
-            let pause = if known.is_empty() { PAUSE } else { LOOK_UP_AGAIN };
+            let listening = listening(&found).await;
+            tell(&changes, &known, &listening).await;
+            known = listening;
+            let pause = if known.is_empty() { PAUSE } else { PROBE_AGAIN };
             if !background.pause(pause).await {
                 return;
             }
         }
     });
     Ok(channel)
+}
+
+/// Those of several addresses that somebody listens at; all of them if nobody does, so that calls
+/// learn of it themselves.
+async fn listening(addresses: &HashSet<SocketAddr>) -> HashSet<SocketAddr> {
+    if addresses.len() < 2 {
+        return addresses.clone();
+    }
+    let probe = |address: SocketAddr| async move {
+        let connected = tokio::time::timeout(PROBE_MAX, TcpStream::connect(address)).await;
+        matches!(connected, Ok(Ok(_))).then_some(address)
+    };
+    let found = futures::future::join_all(addresses.iter().copied().map(probe)).await;
+    let found: HashSet<_> = found.into_iter().flatten().collect();
+    if found.is_empty() { addresses.clone() } else { found }
 }
 
 async fn tell(
@@ -166,6 +192,19 @@ fn was_never_sent(error: &BoxError) -> bool {
     false
 }
 
+/// What a caller is told of a call that has no answer: that it may be sent again, or that nobody knows
+/// whether it was carried out.
+fn unanswered(error: &BoxError) -> tonic::Status {
+    tracing::debug!(%error, "a call has no answer");
+    if was_never_sent(error) {
+        return tonic::Status::unavailable("a service cannot be reached");
+    }
+    tonic::Status::cancelled(
+        "the connection to a service was cut before its answer: whether it acted is not known; ask, or \
+         send the same again under the same key",
+    )
+}
+
 impl<S> Service<Request<Body>> for Retry<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = BoxError> + Clone + Send + 'static,
@@ -187,12 +226,16 @@ where
         let mut inner = self.inner.clone();
         Box::pin(async move {
             let (parts, body) = request.into_parts();
-            if name(&parts).starts_with(STREAMS) {
-                return tries(&mut inner, parts, body).await;
-            }
-            let answer = tokio::time::timeout(CALL_MAX, tries(&mut inner, parts, body)).await;
-            let late = || tonic::Status::deadline_exceeded("a service did not answer in time");
-            answer.unwrap_or_else(|_| Ok(late().into_http()))
+            let stays_open = name(&parts).starts_with(STREAMS);
+            let tries = tries(&mut inner, parts, body);
+            let answer = if stays_open {
+                tries.await
+            } else {
+                let late = || tonic::Status::deadline_exceeded("a service did not answer in time");
+                let answer = tokio::time::timeout(CALL_MAX, tries).await;
+                answer.unwrap_or_else(|_| Ok(late().into_http()))
+            };
+            Ok(answer.unwrap_or_else(|error| unanswered(&error).into_http()))
         })
     }
 }
@@ -273,24 +316,31 @@ mod tests {
         }
     }
 
-    async fn calls(name: &str, errors: Vec<BoxError>) -> (bool, u32) {
+    /// The status of the answer, none if it is well, and how often it was tried.
+    async fn calls(name: &str, errors: Vec<BoxError>) -> (String, u32) {
         let script = Scripted(Arc::new(Mutex::new((errors.into(), 0))));
         let request = Request::builder().uri(format!("/millrace.v1.Orders/{name}"));
         let request = request.body(Body::empty()).unwrap();
-        let answer = Retry::new(script.clone()).oneshot(request).await;
+        let answer = Retry::new(script.clone()).oneshot(request).await.unwrap();
         let calls = script.0.lock().unwrap().1;
-        (answer.is_ok(), calls)
+        let failed = answer.headers().get("grpc-status");
+        (failed.map_or("", |code| code.to_str().unwrap()).to_owned(), calls)
     }
 
     #[tokio::test(start_paused = true)]
     async fn reads_are_tried_again_and_changes_only_if_they_were_never_sent() {
         let cut = || BoxError::from(Cut);
         let unreached = || BoxError::from(Transport(tonic::ConnectError(Box::new(Cut))));
-        assert_eq!(calls("GetOrder", vec![cut(), cut()]).await, (true, 3));
-        assert_eq!(calls("PlaceOrder", vec![cut()]).await, (false, 1));
-        assert_eq!(calls("PlaceOrder", vec![unreached(), unreached()]).await, (true, 3));
-        assert_eq!(calls("PlaceOrder", vec![unreached(), cut()]).await, (false, 2));
+        let (cancelled, unavailable) =
+            (|tries| ("1".to_owned(), tries), |tries| ("14".to_owned(), tries));
+        let well = |tries| (String::new(), tries);
+        assert_eq!(calls("GetOrder", vec![cut(), cut()]).await, well(3));
+        assert_eq!(calls("PlaceOrder", vec![cut()]).await, cancelled(1));
+        assert_eq!(calls("PlaceOrder", vec![unreached(), unreached()]).await, well(3));
+        assert_eq!(calls("PlaceOrder", vec![unreached(), cut()]).await, cancelled(2));
         let many = (0..9).map(|_| cut()).collect();
-        assert_eq!(calls("ListOrders", many).await, (false, TRIES_MAX));
+        assert_eq!(calls("ListOrders", many).await, cancelled(TRIES_MAX));
+        let many = (0..9).map(|_| unreached()).collect();
+        assert_eq!(calls("PlaceOrder", many).await, unavailable(TRIES_MAX));
     }
 }
