@@ -20,8 +20,8 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use bus::Subscription;
 use bus::kafka::{self, Relay};
-use contracts::Clock;
 use contracts::clock::SystemClock;
+use contracts::{Clock as _, Topic};
 use contracts_grpc::v1::catalog_client::CatalogClient;
 use contracts_grpc::v1::customers_client::CustomersClient;
 use contracts_grpc::v1::inventory_client::InventoryClient;
@@ -86,7 +86,9 @@ pub(crate) fn place(config: &Config, chosen: &Chosen) -> anyhow::Result<Place> {
     let set = services.join("_");
     let set = if chosen.is_all_tables() { "millrace" } else { &set };
     let server = ServerPlace::try_new(address, set).with_context(|| key)?;
-    Ok(Place::Server(server))
+    // The log of one process reaches its own consumers only; on Kafka, instances share the work.
+    let is_shared = config.bus == BusKind::Kafka;
+    Ok(Place::Server(if is_shared { server.shared() } else { server }))
 }
 
 /// Opens the store at `place`, with the tables of the chosen services.
@@ -141,6 +143,7 @@ pub(crate) async fn assemble(config: &Config, chosen: &Chosen) -> anyhow::Result
         grpc: Router::new(),
         served: Vec::new(),
         stream: chosen.stream(),
+        orders: None,
     };
     let mut consumers = Consumers::new(&building.metrics);
     tell_of_process(&building.metrics);
@@ -194,6 +197,8 @@ struct Building<'c> {
     served: Vec<&'static str>,
     /// The number of this process's log.
     stream: u16,
+    /// The order service, if it is in this process.
+    orders: Option<Arc<order::Orders>>,
 }
 
 impl Building<'_> {
@@ -208,6 +213,7 @@ impl Building<'_> {
             let settings = config.customer.clone();
             let customers = customer::Customers::new(store.clone(), settings, &metrics);
             let customers = Arc::new(customers);
+            customers.follow().await?;
             self.subscriptions.extend(customers.subscriptions());
             self.open("customer", customer::Customers::server(customers));
         }
@@ -232,6 +238,7 @@ impl Building<'_> {
             let orders = order::Orders::open(store.clone(), settings, products, &metrics).await?;
             self.subscriptions.extend(order::subscriptions(&orders));
             order::timers::run(Arc::clone(&orders), &self.tasks);
+            self.orders = Some(Arc::clone(&orders));
             self.open("order", order::server(orders));
         }
         if chosen.has("notification") {
@@ -242,6 +249,7 @@ impl Building<'_> {
                 OrdersClient::new(self.doors.to("order", &self.tasks)?),
                 &metrics,
             )?);
+            notifications.follow().await?;
             self.subscriptions.extend(notifications.subscriptions());
             notification::timers::run(&notifications, &self.tasks);
             self.open("notification", notification::Notifications::server(notifications));
@@ -286,14 +294,29 @@ impl Building<'_> {
         }
         let mut settings = self.config.kafka.clone();
         if settings.instance.is_empty() {
-            // The store belongs to one process at a time, so its number names that process.
-            settings.instance = format!("store-{}", self.stream);
+            // No two processes that run at the same time have both numbers.
+            settings.instance = match store.instance() {
+                None => format!("store-{}", self.stream),
+                Some(instance) => format!("store-{}-{instance}", self.stream),
+            };
         }
         let mirrors = mirrors::topics(&self.config.compat.profiles, &settings);
         let client = kafka::Client::connect(settings, mirrors, &self.tasks).await?;
         for subscription in subscriptions {
             let stats = kafka::consume(&client, store, &subscription, &self.tasks)?;
             consumers.add(subscription.consumer, stats);
+        }
+        if let Some(orders) = self.orders.take().filter(|_| store.instance().is_some()) {
+            // A change of a product is handled by one of several instances; each must know the price.
+            let hear = move |heard: kafka::Heard| {
+                if heard.has_gap {
+                    orders.hear_of_product(None);
+                }
+                let told = heard.events.iter();
+                told.for_each(|(_, event)| orders.hear_of_product(Some(&event.data)));
+            };
+            let (now, topics) = (SystemClock.now(), [Topic::Product]);
+            kafka::listen(&client, &topics, now, Box::new(hear), &self.tasks)?;
         }
         if self.doors.is_open("order") && !self.config.compat.profiles.is_empty() {
             let orders = OrdersClient::new(self.doors.to("order", &self.tasks)?);
@@ -302,9 +325,7 @@ impl Building<'_> {
             let stats = kafka::deliver(&client, store, &mirror, &self.tasks)?;
             consumers.add(mirror.consumer, stats);
         }
-        let now = SystemClock.now().as_micros();
-        let owner = format!("{}-{now}", std::process::id());
-        let relay = Relay::start(&client, store, owner, &self.tasks).await?;
+        let relay = Relay::start(&client, store, &self.tasks).await?;
         consumers.add_relay(client, relay, &self.metrics);
         Ok(())
     }

@@ -6,7 +6,7 @@ use contracts::events::customer::{CustomerRefusal, CustomerRejected, CustomerVal
 use contracts::{CustomerId, Draft, Event, EventData, Money, OrderId, OrderNumber};
 use serde::{Deserialize, Serialize};
 use store::requests::Once;
-use store::{Store, Tx};
+use store::{BoxFuture, Follower, Store, StoreError, Tx};
 use telemetry::Metrics;
 
 use crate::domain::{Customer, Details, Reservation, WithoutCredit};
@@ -22,7 +22,22 @@ pub struct Settings {}
 /// The customer service.
 pub struct Customers {
     store: Store,
-    without_credit: WithoutCredit,
+    without_credit: Arc<WithoutCredit>,
+}
+
+/// What another instance has said of an order is not known here.
+struct Following(Arc<WithoutCredit>);
+
+impl Follower for Following {
+    fn follow<'t>(
+        &'t self,
+        _: &'t mut Tx,
+        events: &'t [Arc<Event>],
+    ) -> BoxFuture<'t, Result<(), StoreError>> {
+        let orders = events.iter().filter_map(|event| event.correlation);
+        orders.for_each(|order| self.0.forget(order.number()));
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// What can be done to a customer.
@@ -86,7 +101,12 @@ fn question(data: &EventData) -> Option<Question<'_>> {
 impl Customers {
     /// The customers in `store`.
     pub fn new(store: Store, _: Settings, _: &Metrics) -> Self {
-        Self { store, without_credit: WithoutCredit::default() }
+        Self { store, without_credit: Arc::default() }
+    }
+
+    /// Keeps up with other instances, if there may be any.
+    pub async fn follow(&self) -> Result<(), StoreError> {
+        self.store.follow(Arc::new(Following(Arc::clone(&self.without_credit)))).await
     }
 
     /// Judges placed orders, and releases the credit of those that are paid or ended.

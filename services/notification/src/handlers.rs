@@ -1,10 +1,11 @@
 //! What the service does: writes messages down, and how sending them ended.
 
+mod sender;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bus::HandlerError;
 use contracts::{CustomerId, Draft, Event, EventData, EventId, OrderId, OrderNumber, Timestamp};
@@ -12,7 +13,7 @@ use contracts_grpc::v1::customers_client::CustomersClient;
 use contracts_grpc::v1::orders_client::OrdersClient;
 use rpc::Transport;
 use smol_str::SmolStr;
-use store::{Store, StoreError, Tx};
+use store::{BoxFuture, Follower, Store, StoreError, Tx};
 use telemetry::Metrics;
 use telemetry::trace::{self, Context, Span};
 use tokio::sync::Notify;
@@ -38,10 +39,26 @@ pub struct Notifications {
     reach: Reach,
     people: People,
     /// The largest id that may be on record. What is larger is new, and need not be looked for.
-    last: AtomicI64,
+    last: Arc<AtomicI64>,
+    /// Until when this instance, and no other, sends what waits.
+    turn: Mutex<Option<Timestamp>>,
     traces: Traces,
     /// Tells the sender that something waits. Only a hint: it looks by itself too.
     pub(crate) waiting: Arc<Notify>,
+}
+
+/// Other instances have written: what was the largest id may not be it any more.
+struct Following(Arc<AtomicI64>);
+
+impl Follower for Following {
+    fn follow<'t>(
+        &'t self,
+        _: &'t mut Tx,
+        _: &'t [Arc<Event>],
+    ) -> BoxFuture<'t, Result<(), StoreError>> {
+        self.0.store(UNREAD, Ordering::Relaxed);
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// How a try to send one message ended, and to whom it was.
@@ -70,10 +87,16 @@ impl Notifications {
             reach: Reach { customers: mailer.is_some(), staff },
             mailer,
             people: People::new(customers, orders),
-            last: AtomicI64::new(UNREAD),
+            last: Arc::new(AtomicI64::new(UNREAD)),
+            turn: Mutex::default(),
             traces: Traces::default(),
             waiting: Arc::default(),
         })
+    }
+
+    /// Keeps up with other instances, if there may be any.
+    pub async fn follow(&self) -> Result<(), StoreError> {
+        self.store.follow(Arc::new(Following(Arc::clone(&self.last)))).await
     }
 
     /// Writes down what is to be told about a batch of events.

@@ -3,6 +3,8 @@
 //! The rows are the queue: the sender takes those that are due, sends them side by side, records how
 //! that ended, and looks again. It is woken when something is written, and looks by itself too. What
 //! was sent but not recorded when the process died is sent once more, under the same message id.
+//!
+//! Of several instances one sends: the one that has the lease.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +32,7 @@ pub fn run(notifications: &Arc<Notifications>, tasks: &Tasks) {
     tasks.spawn("notification sender", async move {
         for look in 0_u64.. {
             tokio::select! {
-                () = stopping.cancelled() => return,
+                () = stopping.cancelled() => break,
                 () = notifications.waiting.notified() => {}
                 () = tokio::time::sleep(TICK) => {}
             }
@@ -41,6 +43,7 @@ pub fn run(notifications: &Arc<Notifications>, tasks: &Tasks) {
                 tracing::warn!(%error, "waiting messages cannot be counted");
             }
         }
+        notifications.hand_over().await;
     });
 }
 
@@ -55,6 +58,14 @@ async fn send_due(notifications: &Arc<Notifications>) -> bool {
     };
     if due.is_empty() {
         return false;
+    }
+    match notifications.may_send().await {
+        Ok(true) => {}
+        Ok(false) => return false,
+        Err(error) => {
+            tracing::warn!(%error, "whose turn it is to send cannot be read; next tick again");
+            return false;
+        }
     }
     let at_once = usize::try_from(CONNECTIONS_MAX).unwrap_or(1);
     let sending = futures::stream::iter(due.into_iter().map(|one| notifications.send(one)));

@@ -101,6 +101,7 @@ impl Orders {
             live,
             random: Random::seeded(),
         };
+        orders.store.follow(orders.follower()).await?;
         orders.recover_index().await?;
         Ok(Arc::new(orders))
     }
@@ -140,6 +141,14 @@ impl Orders {
         if let Some(known) = prices::Known::of(event) {
             let prices = self.prices.clone();
             tx.after_commit(move || prices.learn(known));
+        }
+    }
+
+    /// The same from a log that another instance may have handled; `None`: anything may have changed.
+    pub fn hear_of_product(&self, event: Option<&EventData>) {
+        let Some(event) = event else { return self.prices.forget() };
+        if let Some(known) = prices::Known::of(event) {
+            self.prices.learn(known);
         }
     }
 

@@ -49,6 +49,7 @@ pub struct Options {
     distributed: bool,
     broker: Option<Arc<Broker>>,
     database: Option<Arc<Database>>,
+    twins: &'static [&'static str],
     config: String,
     /// Variables of every process; `{service}` in a value is the name of what it runs.
     settings: Vec<(String, String)>,
@@ -90,6 +91,13 @@ impl Options {
         self
     }
 
+    /// The same, where each of `services` may have a second instance: [`Server::join`] starts it.
+    #[must_use]
+    pub fn with_twins_of(mut self, services: &'static [&'static str]) -> Self {
+        self.twins = services;
+        self
+    }
+
     /// The same, with this configuration file.
     #[must_use]
     pub fn config(mut self, toml: &str) -> Self {
@@ -121,6 +129,8 @@ pub struct Server {
 #[derive(Debug)]
 struct Part {
     service: Option<&'static str>,
+    /// Whether it is the second instance of its service, which runs only now and then.
+    is_twin: bool,
     /// Where its HTTP and gRPC are to be; port 0 takes a free one at each start.
     http_at: SocketAddr,
     grpc: SocketAddr,
@@ -131,7 +141,14 @@ struct Part {
 impl Part {
     fn new(service: Option<&'static str>, http_at: SocketAddr, grpc: SocketAddr) -> Self {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
-        Self { service, http_at, grpc, http: Client::new(nowhere), process: None }
+        let (is_twin, process) = (false, None);
+        Self { service, is_twin, http_at, grpc, http: Client::new(nowhere), process }
+    }
+
+    /// The name of its files.
+    fn name(&self) -> String {
+        let name = self.service.unwrap_or("all");
+        if self.is_twin { format!("{name}-twin") } else { name.to_owned() }
     }
 }
 
@@ -165,7 +182,8 @@ impl Server {
             };
             // Others know where a process is, so it is there again after a restart.
             let part = |service| Part::new(Some(service), free_address(), free_address());
-            let parts: Vec<_> = SERVICES.into_iter().map(part).collect();
+            let mut parts: Vec<_> = SERVICES.into_iter().map(part).collect();
+            parts.extend(options.twins.iter().map(|twin| Part { is_twin: true, ..part(*twin) }));
             environment = distributed(&shared, &parts);
             broker = Some(shared);
             parts
@@ -220,12 +238,13 @@ impl Server {
             fs::write(self.config_path(), &self.options.config)
                 .expect("the folder can be written to");
         }
-        for index in 0..self.parts.len() {
+        let first = self.parts.iter().filter(|part| !part.is_twin).count();
+        for index in 0..first {
             let command = self.command(&self.parts[index]);
-            let log = self.log_path(self.parts[index].service);
+            let log = self.log_path(&self.parts[index]);
             self.parts[index].process = Some(Process::start(command, log));
         }
-        for part in &mut self.parts {
+        for part in &mut self.parts[..first] {
             let process = part.process.as_mut().expect("it was started");
             let (http, grpc) = process.ready().await;
             part.http = Client::new(http);
@@ -247,7 +266,7 @@ impl Server {
         let name = part.service.unwrap_or("all");
         let set = self.options.settings.iter();
         command.envs(set.map(|(key, value)| (key, value.replace("{service}", name))));
-        command.arg("--data").arg(self.data_of(part.service));
+        command.arg("--data").arg(self.data_of(part));
         if let Some(service) = part.service {
             command.args(["--services", service]);
         }
@@ -264,22 +283,22 @@ impl Server {
         self.folder.path().join("millrace.toml")
     }
 
-    fn log_path(&self, service: Option<&str>) -> PathBuf {
-        self.folder.path().join(format!("{}.log", service.unwrap_or("all")))
+    fn log_path(&self, part: &Part) -> PathBuf {
+        self.folder.path().join(format!("{}.log", part.name()))
     }
 
     /// The last lines of the logs.
     fn log(&self) -> String {
         let log = |part: &Part| {
-            let lines = log_of(&self.log_path(part.service));
-            format!("--- {}\n{lines}\n", part.service.unwrap_or("all"))
+            let lines = log_of(&self.log_path(part));
+            format!("--- {}\n{lines}\n", part.name())
         };
         self.parts.iter().map(log).collect()
     }
 
-    fn data_of(&self, service: Option<&str>) -> PathBuf {
+    fn data_of(&self, part: &Part) -> PathBuf {
         let data = self.folder.path().join("data");
-        service.map_or_else(|| data.clone(), |service| data.join(service))
+        if part.service.is_none() { data } else { data.join(part.name()) }
     }
 
     /// The folder with its data.
@@ -384,8 +403,42 @@ impl Server {
     /// If it is not running.
     pub fn kill_9(&mut self) {
         for part in &mut self.parts {
-            part.process.take().expect("it is running").kill_9();
+            let is_twin = part.is_twin;
+            match part.process.take() {
+                Some(process) => process.kill_9(),
+                None => assert!(is_twin, "it is running"),
+            }
         }
+    }
+
+    /// Starts the second instance of `service`.
+    ///
+    /// # Panics
+    ///
+    /// If it runs, is not one of the twins, or does not become ready.
+    pub async fn join(&mut self, service: &str) {
+        let place = self.twin_of(service);
+        assert!(self.parts[place].process.is_none(), "{service} has two instances");
+        let command = self.command(&self.parts[place]);
+        let mut process = Process::start(command, self.log_path(&self.parts[place]));
+        process.ready().await;
+        self.parts[place].process = Some(process);
+    }
+
+    /// Ends the second instance of `service`: at once, or as it is asked to (SIGTERM).
+    ///
+    /// # Panics
+    ///
+    /// If it does not run, or does not end when it is asked to.
+    pub fn leave(&mut self, service: &str, at_once: bool) {
+        let place = self.twin_of(service);
+        let mut process = self.parts[place].process.take().expect("it is running");
+        if at_once { process.kill_9() } else { process.end() }
+    }
+
+    fn twin_of(&self, service: &str) -> usize {
+        let is_it = |part: &Part| part.is_twin && part.service == Some(service);
+        self.parts.iter().position(is_it).expect("the service may have a second instance")
     }
 
     /// Ends the process that runs `service` at once, and starts it again on the same data.
@@ -422,7 +475,7 @@ impl Server {
         let place = self.place_of(service);
         assert!(self.parts[place].process.is_none(), "{service} is running");
         let command = self.command(&self.parts[place]);
-        let mut process = Process::start(command, self.log_path(Some(service)));
+        let mut process = Process::start(command, self.log_path(&self.parts[place]));
         let (http, _) = process.ready().await;
         self.parts[place].http = Client::new(http);
         if service == "edge" {
@@ -450,8 +503,7 @@ impl Server {
     /// Bytes that all processes have logged.
     #[must_use]
     pub fn logged_bytes(&self) -> u64 {
-        let length =
-            |part: &Part| fs::metadata(self.log_path(part.service)).map_or(0, |log| log.len());
+        let length = |part: &Part| fs::metadata(self.log_path(part)).map_or(0, |log| log.len());
         self.parts.iter().map(length).sum()
     }
 
@@ -463,11 +515,15 @@ impl Server {
     /// If one does not end within `max`.
     pub async fn stop(&mut self, max: Duration) -> (ExitStatus, Duration) {
         let begun = Instant::now();
-        for part in &self.parts {
+        let runs = |part: &Part| !part.is_twin || part.process.is_some();
+        for part in self.parts.iter().filter(|part| runs(part)) {
             part.process.as_ref().expect("it is running").ask_to_stop();
         }
         let mut outcome = ExitStatus::default();
         for index in 0..self.parts.len() {
+            if !runs(&self.parts[index]) {
+                continue;
+            }
             let process = self.parts[index].process.as_mut().expect("it is running");
             let status = loop {
                 if let Some(status) = process.ended() {
@@ -501,7 +557,7 @@ impl Server {
         let Some((database, address)) = &self.database else {
             return program::try_audit("--data", &self.stores());
         };
-        let has_tables = |part: &&Part| part.service != Some("edge");
+        let has_tables = |part: &&Part| part.service != Some("edge") && !part.is_twin;
         let schema = |part: &Part| {
             let schema = database.schema(address, part.service.unwrap_or("millrace"));
             format!("{address}?schema={schema}")
@@ -512,8 +568,8 @@ impl Server {
 
     /// The folders of the stores.
     fn stores(&self) -> Vec<PathBuf> {
-        let has_tables = |part: &&Part| part.service != Some("edge");
-        self.parts.iter().filter(has_tables).map(|part| self.data_of(part.service)).collect()
+        let has_tables = |part: &&Part| part.service != Some("edge") && !part.is_twin;
+        self.parts.iter().filter(has_tables).map(|part| self.data_of(part)).collect()
     }
 
     /// Ends the test: audits once every event is handled, and ends the process.
@@ -556,9 +612,11 @@ fn distributed(broker: &Broker, parts: &[Part]) -> Vec<(String, String)> {
         own("KAFKA__TOPIC_PREFIX", format!("it{}.{number}.", std::process::id())),
         own("KAFKA__PARTITIONS", "3".to_owned()),
     ];
-    for Part { service, grpc, .. } in parts {
-        let service = service.unwrap_or_default().to_uppercase();
-        environment.push(own(&format!("SERVICES__{service}__URL"), format!("http://{grpc}")));
+    for part in parts.iter().filter(|part| !part.is_twin) {
+        let same = parts.iter().filter(|other| other.service == part.service);
+        let all: Vec<_> = same.map(|one| format!("http://{}", one.grpc)).collect();
+        let service = part.service.unwrap_or_default().to_uppercase();
+        environment.push(own(&format!("SERVICES__{service}__URL"), all.join(",")));
     }
     environment.retain(|(name, _)| !name.ends_with("EDGE__URL"));
     environment

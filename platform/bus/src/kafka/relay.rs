@@ -6,7 +6,7 @@
 //! them again.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +63,8 @@ pub struct RelayStats {
     pub delay_micros: AtomicU64,
     /// The time of the first event that is not published, in microseconds since 1970; 0 if all are.
     waiting_since: AtomicU64,
+    /// Whether this relay is the one that publishes.
+    is_active: AtomicBool,
 }
 
 impl RelayStats {
@@ -76,10 +78,21 @@ impl RelayStats {
 
     /// An event waits that may be the first.
     fn waits(&self, event: &Event) {
+        if !self.is_active.load(Ordering::Relaxed) {
+            return;
+        }
         let since = u64::try_from(event.time.as_micros()).unwrap_or(0);
         let (set, seen) = (Ordering::Relaxed, Ordering::Relaxed);
         if self.waiting_since.compare_exchange(0, since, set, seen).is_err() {
             // Another one that waits was there before.
+        }
+    }
+
+    /// Another relay publishes, or this one does.
+    fn set_active(&self, is_active: bool) {
+        self.is_active.store(is_active, Ordering::Relaxed);
+        if !is_active {
+            self.went(None);
         }
     }
 
@@ -150,7 +163,7 @@ pub struct Relay {
     client: Client,
     store: Store,
     tasks: Tasks,
-    /// Unique among all instances and starts.
+    /// Unique among all processes that run at the same time.
     owner: String,
     stats: Arc<RelayStats>,
     wake: Arc<Notify>,
@@ -158,17 +171,18 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts the relay of `store` in the background; `owner` is a name that nobody else has.
+    /// Starts the relay of `store` in the background.
     ///
-    /// A store of one process takes the lease from whoever had it: the file's lock proves that they
-    /// are gone.
+    /// A process that has its store alone takes the lease from whoever had it: the store's lock proves
+    /// that they are gone. One of several instances bears the number that the store gave it, and goes
+    /// on with the lease of the process that had that number before.
     pub async fn start(
         client: &Client,
         store: &Store,
-        owner: String,
         tasks: &Tasks,
     ) -> Result<Arc<RelayStats>, StoreError> {
         let stats = Arc::new(RelayStats::default());
+        stats.set_active(true);
         let wake = Arc::new(Notify::new());
         let hint = Arc::clone(&wake);
         let fresh = Arc::new(Fresh::default());
@@ -180,7 +194,12 @@ impl Relay {
             told.add(events);
             hint.notify_one();
         }))?;
-        seize(store).await?;
+        let owner = if let Some(instance) = store.instance() {
+            format!("instance-{instance}")
+        } else {
+            seize(store).await?;
+            "alone".to_owned()
+        };
         let relay = Self {
             client: client.clone(),
             store: store.clone(),
@@ -201,7 +220,7 @@ impl Relay {
             loop {
                 match self.session().await {
                     // The other instance does the work.
-                    Ended::Lease => {}
+                    Ended::Lease => self.stats.set_active(false),
                     error @ (Ended::Kafka(_) | Ended::Store(_)) => {
                         count(&self.stats.failures, 1);
                         tracing::warn!(%error, "the outbox cannot be published; trying on");
@@ -229,6 +248,7 @@ impl Relay {
     async fn session(&self) -> Ended {
         match Session::begin(self).await {
             Ok(mut session) => loop {
+                self.stats.set_active(true);
                 if let Err(ended) = session.turn(self).await {
                     return ended;
                 }

@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use telemetry::Metrics;
 
 use super::counts::Counts;
-use super::feed::Feed;
+use super::feed::{Changed, Feed};
 use super::keys::Keys;
 use super::metrics::OrderMetrics;
 use super::tail::Tail;
@@ -128,6 +128,32 @@ impl Live {
         locked(&self.counts).unfinished()
     }
 
+    /// Orders that the log names up to `segment`, and that the index may lack.
+    pub(super) fn recover(&self, orders: &[Order], segment: u64) {
+        let mut tail = locked(&self.tail);
+        for order in orders {
+            if let Some(request) = &order.placed.request {
+                self.keys.claim(&request.key, order.placed.number);
+            }
+            tail.recover(order, segment);
+        }
+    }
+
+    /// Orders that another instance changed in commits up to `segment`. On the writer's thread.
+    pub(super) fn follow(&self, orders: &[Order], segment: u64) {
+        self.recover(orders, segment);
+        {
+            let mut counts = locked(&self.counts);
+            for order in orders {
+                counts.see(order);
+            }
+        }
+        for order in orders.iter().filter(|order| order.status().is_settled()) {
+            self.waiters.wake(order.placed.number);
+        }
+        self.feed.push(orders.iter().map(Changed::of).collect());
+    }
+
     /// Called on the writer's thread after COMMIT: quick.
     fn committed(&self, changes: &[Change]) {
         {
@@ -148,6 +174,6 @@ impl Live {
                 self.waiters.wake(change.placed.number);
             }
         }
-        self.feed.push(changes);
+        self.feed.push(changes.iter().map(Changed::from).collect());
     }
 }

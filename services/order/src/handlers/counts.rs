@@ -1,26 +1,30 @@
 //! How many orders are in each state, counted in memory.
 //!
-//! After a start the rows are counted in the background, in chunks of ascending numbers. Meanwhile
-//! orders behind the chunk that was counted last are only remembered with where they stand now
-//! (`moved`); when their chunk comes, that counts instead of the row, which may be older. So the
-//! counts are exact once the last chunk is done, without holding up the writer.
+//! One byte per order says where it stands, so that an order is counted once, whoever changed it: this
+//! process, another instance, or the count of all rows that runs in the background after a start. Such
+//! a row may be older than what is known of its order; then it is passed over.
 
 use std::collections::HashMap;
 
 use contracts::OrderNumber;
 
 use super::change::{Change, Standing};
-use crate::domain::Status;
+use crate::domain::{Order, Status};
+
+/// Orders in one piece of memory.
+const PAGE: i64 = 4_096;
+/// Beside the status: somebody has to look at the order.
+const ATTENTION: u8 = 0x80;
 
 /// The counts.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     by_status: [u64; 12],
     attention: u64,
-    /// Orders up to this number are in the counts.
+    /// Where each order stands, by its number; 0 if that is not known.
+    known: HashMap<i64, Vec<u8>>,
+    /// Rows up to this number are counted.
     counted_to: i64,
-    /// Where orders behind that stand by now.
-    moved: HashMap<i64, Standing>,
     done: bool,
 }
 
@@ -28,32 +32,43 @@ fn place(status: Status) -> usize {
     usize::try_from(status.code() - 1).unwrap_or(0)
 }
 
+fn mark(standing: Standing) -> u8 {
+    let status = u8::try_from(standing.status.code()).unwrap_or(0);
+    if standing.attention { status | ATTENTION } else { status }
+}
+
 impl Counts {
-    fn add(&mut self, standing: Standing) {
+    fn known(&mut self, number: i64) -> Option<&mut u8> {
+        let page = self.known.entry(number.div_euclid(PAGE));
+        let page = page.or_insert_with(|| vec![0; usize::try_from(PAGE).unwrap_or(0)]);
+        page.get_mut(usize::try_from(number.rem_euclid(PAGE)).ok()?)
+    }
+
+    /// The order stands there now.
+    fn set(&mut self, number: i64, standing: Standing) {
+        let Some(known) = self.known(number) else { return };
+        let before = std::mem::replace(known, mark(standing));
+        if before != 0 {
+            let was = usize::from(before & !ATTENTION).checked_sub(1);
+            if let Some(count) = was.and_then(|was| self.by_status.get_mut(was)) {
+                *count = count.saturating_sub(1);
+            }
+            self.attention = self.attention.saturating_sub(u64::from(before & ATTENTION != 0));
+        }
         if let Some(count) = self.by_status.get_mut(place(standing.status)) {
             *count += 1;
         }
         self.attention += u64::from(standing.attention);
     }
 
-    fn subtract(&mut self, standing: Standing) {
-        if let Some(count) = self.by_status.get_mut(place(standing.status)) {
-            *count = count.saturating_sub(1);
-        }
-        self.attention = self.attention.saturating_sub(u64::from(standing.attention));
-    }
-
     /// A committed change.
     pub(super) fn note(&mut self, change: &Change) {
-        let number = change.number();
-        if !self.done && number > self.counted_to {
-            self.moved.insert(number, change.after);
-            return;
-        }
-        if let Some(before) = change.before {
-            self.subtract(before);
-        }
-        self.add(change.after);
+        self.set(change.number(), change.after);
+    }
+
+    /// An order that another instance changed.
+    pub(super) fn see(&mut self, order: &Order) {
+        self.set(order.placed.number.as_i64(), Standing::of(order));
     }
 
     /// The number behind which the next chunk begins; `None` when everything is counted.
@@ -67,17 +82,12 @@ impl Counts {
     pub(super) fn take_chunk(&mut self, rows: &[(OrderNumber, Status, bool)]) {
         for (number, status, attention) in rows {
             let number = number.as_i64();
-            let row = Standing { status: *status, attention: *attention };
-            let standing = self.moved.remove(&number).unwrap_or(row);
-            self.add(standing);
+            if self.known(number).is_some_and(|known| *known == 0) {
+                self.set(number, Standing { status: *status, attention: *attention });
+            }
             self.counted_to = number;
         }
-        if rows.is_empty() {
-            for (_, standing) in std::mem::take(&mut self.moved) {
-                self.add(standing);
-            }
-            self.done = true;
-        }
+        self.done |= rows.is_empty();
     }
 
     /// Whether everything is counted.
@@ -87,23 +97,20 @@ impl Counts {
 
     /// Orders in `status`.
     pub(super) fn of(&self, status: Status) -> u64 {
-        let waiting = self.moved.values().filter(|standing| standing.status == status).count();
-        let counted = self.by_status.get(place(status)).copied().unwrap_or(0);
-        counted + u64::try_from(waiting).unwrap_or(0)
+        self.by_status.get(place(status)).copied().unwrap_or(0)
     }
 
     /// Orders that a person has to look at.
-    pub(super) fn attention(&self) -> u64 {
-        let waiting = self.moved.values().filter(|standing| standing.attention).count();
-        self.attention + u64::try_from(waiting).unwrap_or(0)
+    pub(super) const fn attention(&self) -> u64 {
+        self.attention
     }
 
     /// Orders on their way to being confirmed. While the rows are still being counted this leaves
     /// out those not reached yet, so admission is generous for a moment after a start.
     pub(super) fn unfinished(&self) -> u64 {
         [Status::Placed, Status::Reserved, Status::Paying]
+            .map(|status| self.of(status))
             .iter()
-            .map(|status| self.by_status.get(place(*status)).copied().unwrap_or(0))
             .sum()
     }
 }
@@ -117,14 +124,16 @@ mod tests {
         let number = OrderNumber::new;
         let standing = |status| Standing { status, attention: false };
         let mut counts = Counts::default();
-        counts.moved.insert(2, standing(Status::Confirmed));
-        counts.moved.insert(9, standing(Status::Placed));
+        counts.set(2, standing(Status::Confirmed));
+        counts.set(9_000, Standing { status: Status::Placed, attention: true });
         assert_eq!((counts.of(Status::Placed), counts.of(Status::Confirmed)), (1, 1));
         counts.take_chunk(&[(number(1), Status::Placed, false), (number(2), Status::Placed, true)]);
         assert_eq!((counts.of(Status::Placed), counts.of(Status::Confirmed)), (2, 1));
-        assert_eq!(counts.next_chunk(), Some(number(2)));
+        assert_eq!((counts.next_chunk(), counts.unfinished()), (Some(number(2)), 2));
+        counts.set(9_000, standing(Status::Cancelled));
+        counts.set(1, standing(Status::Confirmed));
         counts.take_chunk(&[]);
-        assert_eq!((counts.of(Status::Placed), counts.of(Status::Confirmed)), (2, 1));
+        assert_eq!((counts.of(Status::Placed), counts.of(Status::Confirmed)), (0, 2));
         assert_eq!((counts.attention(), counts.next_chunk()), (0, None));
     }
 }

@@ -7,7 +7,7 @@ use contracts::{CustomerId, OrderId, OrderNumber, Timestamp};
 use tokio::sync::watch;
 
 use super::change::{Change, locked};
-use crate::domain::Status;
+use crate::domain::{Order, Status};
 
 /// Changes that are kept for watchers that come back or are slow: about a second at full load.
 const CHANGES_MAX: usize = 65_536;
@@ -38,6 +38,20 @@ impl From<&Change> for Changed {
             version: change.version,
             at: change.at,
             customer_id: change.placed.customer_id.clone(),
+        }
+    }
+}
+
+impl Changed {
+    /// An order as another instance left it.
+    pub(super) fn of(order: &Order) -> Self {
+        Self {
+            id: order.placed.id,
+            number: order.placed.number,
+            status: order.status(),
+            version: order.version,
+            at: order.history.changed_at(),
+            customer_id: order.placed.customer_id.clone(),
         }
     }
 }
@@ -87,8 +101,7 @@ impl Feed {
         Self { ring: Mutex::default(), last: watch::Sender::new(first) }
     }
 
-    pub(super) fn push(&self, changes: &[Change]) {
-        let changes: Vec<Changed> = changes.iter().map(Changed::from).collect();
+    pub(super) fn push(&self, changes: Vec<Changed>) {
         let mut ring = locked(&self.ring);
         let position = *self.last.borrow() + 1;
         ring.changes += changes.len();

@@ -5,15 +5,15 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::store::{Rx, StoreError, log};
-use contracts::{EventKey, OrderNumber, Position, Topic};
+use ::store::{BoxFuture, Follower, Rx, StoreError, Tx, log};
+use contracts::{Event, EventKey, OrderNumber, Position, Topic};
 
 use super::Orders;
-use super::change::locked;
+use super::change::{Live, locked};
 use super::tail::Flush;
 use crate::domain::Order;
 use crate::error::OrderError;
-use crate::store::index;
+use crate::store::index::{self, Kind};
 
 /// Rows in one transaction: about 5 ms on the writer.
 const CHUNK_ROWS: usize = 2_000;
@@ -57,8 +57,15 @@ impl Orders {
         }
         let (generation, segment) = locked(&self.live.tail).take();
         let orders = generation.len();
+        // Another instance may have brought any of it into the index before.
+        let is_shared = self.store.instance().is_some();
         // Sorting a large generation takes a while: not on a thread that serves requests.
-        let flush = tokio::task::spawn_blocking(move || Arc::new(Flush::of(&generation))).await;
+        let flush = tokio::task::spawn_blocking(move || {
+            let mut flush = Flush::of(&generation);
+            flush.maybe_there |= is_shared;
+            Arc::new(flush)
+        })
+        .await;
         let written = match flush {
             Ok(flush) => self.write(&flush, segment).await.map(|()| flush),
             Err(panic) => Err(StoreError::Panicked(panic.to_string()).into()),
@@ -98,6 +105,7 @@ impl Orders {
         step: Step,
         rows: Range<usize>,
     ) -> Result<(), OrderError> {
+        let live = Arc::clone(&self.live);
         self.store
             .transact(move |tx| {
                 Box::pin(async move {
@@ -105,13 +113,21 @@ impl Orders {
                         Step::Insert => &flush.insert,
                         Step::Remove => &flush.remove,
                     };
-                    let chunk = all.get(rows).unwrap_or_default();
+                    let mut chunk = all.get(rows).unwrap_or_default().to_vec();
+                    {
+                        // What another instance has changed since is in the index as it left it.
+                        let tail = locked(&live.tail);
+                        chunk.retain(|entry| {
+                            let moves = matches!(entry.kind, Kind::Class | Kind::Attention);
+                            !(moves && tail.sets_anew(entry.number))
+                        });
+                    }
                     match step {
-                        Step::Remove => index::remove(tx, chunk).await?,
+                        Step::Remove => index::remove(tx, &chunk).await?,
                         Step::Insert if flush.maybe_there => {
-                            index::insert_missing(tx, chunk).await?;
+                            index::insert_missing(tx, &chunk).await?;
                         }
-                        Step::Insert => index::insert(tx, chunk).await?,
+                        Step::Insert => index::insert(tx, &chunk).await?,
                     }
                     Ok(())
                 })
@@ -132,15 +148,14 @@ impl Orders {
         }
     }
 
+    /// Keeps up with what other instances do to the same orders.
+    pub(super) fn follower(&self) -> Arc<dyn Follower> {
+        Arc::new(Following(Arc::clone(&self.live)))
+    }
+
     async fn recover(&self, named: BTreeSet<OrderNumber>, segment: u64) -> Result<(), StoreError> {
         let orders = self.store.read(move |rx| Box::pin(find_all(rx, named))).await?;
-        let mut tail = locked(&self.live.tail);
-        for order in orders {
-            if let Some(request) = &order.placed.request {
-                self.live.keys.claim(&request.key, order.placed.number);
-            }
-            tail.recover(&order, segment);
-        }
+        self.live.recover(&orders, segment);
         Ok(())
     }
 
@@ -192,10 +207,35 @@ async fn named_in_log(
 ) -> Result<(Option<u64>, BTreeSet<OrderNumber>), StoreError> {
     let events = log::read(rx, Position::start_of(next), SEGMENTS).await?;
     let last = events.last().map(|event| event.id.position().segment);
+    Ok((last, orders_of(&events)))
+}
+
+/// The orders that events are about.
+fn orders_of(events: &[Arc<Event>]) -> BTreeSet<OrderNumber> {
     let orders = events.iter().filter(|event| event.topic() == Topic::Order);
     let named = orders.filter_map(|event| match event.key() {
         EventKey::Order(id) => Some(id.number()),
         EventKey::Text(_) => None,
     });
-    Ok((last, named.collect()))
+    named.collect()
+}
+
+/// What an instance remembers of orders, kept right while others change them.
+struct Following(Arc<Live>);
+
+impl Follower for Following {
+    fn follow<'t>(
+        &'t self,
+        tx: &'t mut Tx,
+        events: &'t [Arc<Event>],
+    ) -> BoxFuture<'t, Result<(), StoreError>> {
+        Box::pin(async move {
+            let Some(last) = events.last() else { return Ok(()) };
+            let numbers: Vec<_> = orders_of(events).into_iter().collect();
+            tx.load::<Order>(&numbers).await?;
+            let orders = numbers.iter().filter_map(|number| tx.get::<Order>(number).cloned());
+            self.0.follow(&orders.collect::<Vec<_>>(), last.id.position().segment);
+            Ok(())
+        })
+    }
 }

@@ -119,6 +119,11 @@ impl Prices {
         self.news.any.store(true, Ordering::Release);
     }
 
+    /// Nothing is known any more.
+    pub(super) fn forget(&self) {
+        self.cache.invalidate_all();
+    }
+
     async fn take_in_news(&self) {
         if !self.news.any.swap(false, Ordering::AcqRel) {
             return;

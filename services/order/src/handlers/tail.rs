@@ -32,7 +32,7 @@ const SCAN_CHUNK: usize = 2_048;
 pub(super) enum Indexed {
     /// Not at all: it was placed since.
     Not,
-    /// In some class or other: the process has been started since.
+    /// In some class or other: the process has been started since, or another instance changed it.
     Somehow,
     /// As it stood then.
     As(Standing),
@@ -79,7 +79,7 @@ impl Tail {
         pending.now = change.after;
     }
 
-    /// Notes an order that the log names behind the index's position.
+    /// Notes an order that the log names behind the index's position, or that another instance changed.
     pub(super) fn recover(&mut self, order: &Order, segment: u64) {
         self.segment = self.segment.max(segment);
         let (placed, now) = (Some(Arc::clone(&order.placed)), Standing::of(order));
@@ -101,6 +101,11 @@ impl Tail {
     /// Orders in the growing generation, and since when it grows.
     pub(super) fn size(&self) -> (usize, Option<Timestamp>) {
         (self.growing.len(), self.since)
+    }
+
+    /// Whether the growing generation sets all entries of the order anew, whatever the index says.
+    pub(super) fn sets_anew(&self, number: i64) -> bool {
+        self.growing.get(&number).is_some_and(|pending| pending.indexed == Indexed::Somehow)
     }
 
     /// Takes the growing generation to be flushed, with the segment up to which it goes.

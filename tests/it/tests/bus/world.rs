@@ -137,7 +137,7 @@ impl World {
         let recorder = Arc::new(Recorder::default());
         let world =
             Self { shape, clock, settings, recorder, _broker: broker, producer, consumer, folders };
-        world.relay("first").await;
+        world.relay().await;
         world
     }
 
@@ -146,11 +146,11 @@ impl World {
     }
 
     /// Starts the relay of the producer, if there is one.
-    pub(crate) async fn relay(&self, owner: &str) {
+    pub(crate) async fn relay(&self) {
         if self.shape == Shape::Kafka {
             let Process { store, tasks } = &self.producer;
             let client = self.client(tasks).await;
-            Relay::start(&client, store, owner.to_owned(), tasks).await.unwrap();
+            Relay::start(&client, store, tasks).await.unwrap();
         }
     }
 
@@ -173,7 +173,7 @@ impl World {
             consumer.tasks = Tasks::default();
             consumer.store = open_store(&self.folders[1], 2, &self.clock);
         }
-        self.relay("second").await;
+        self.relay().await;
     }
 
     async fn stop(&self) {

@@ -3,6 +3,7 @@
 
 mod doors;
 mod faults;
+mod instances;
 mod live;
 mod metrics;
 mod mirrors;
