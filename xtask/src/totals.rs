@@ -3,11 +3,14 @@
 use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
 use crate::{clients, deploy, gates, kafka_clients, maven, parts, ui};
+
+/// The database servers that the flows run on, beside SQLite.
+const SERVERS: [&str; 2] = ["postgres", "mariadb"];
 
 /// Sums over every `test result:` line of every test program, and over what other suites say.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -118,22 +121,14 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     kafka_clients::prepare(root)?;
     deploy::rules(root)?;
     let mut command = gates::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
-    command.args(arguments).current_dir(root).stdout(Stdio::piped());
-    let mut child = command.spawn().context("cannot start cargo test")?;
-    let output = child.stdout.take().context("the output of cargo test is piped")?;
-    let mut totals = Totals::default();
-    for line in BufReader::new(output).split(b'\n') {
-        let line = line.context("cannot read the output of cargo test")?;
-        let line = String::from_utf8_lossy(&line);
-        println!("{line}");
-        totals.add(&line);
-    }
-    let status = child.wait().context("cannot wait for cargo test")?;
-    if !status.success() && !totals.has_failed() {
-        totals.fail();
-    }
+    command.args(arguments).current_dir(root);
+    let mut totals = cargo_test(command)?;
     let mut others = Vec::new();
     if arguments.is_empty() {
+        for database in SERVERS {
+            println!("\n== the flows as a process per service over Kafka, on {database}");
+            others.push(flows(root, database).map(|found| totals.join(&found)));
+        }
         println!("\n== clients of the field against the real product: cargo xtask clients");
         others.push(clients::tests(root).map(|found| totals.join(&found)));
         println!("\n== the browser interface: cargo xtask ui test");
@@ -146,6 +141,38 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     }
     println!("\n{totals}");
     totals.verdict()
+}
+
+/// Runs what `command`, a `cargo test`, runs, shows what it says as it comes, and counts it.
+fn cargo_test(mut command: Command) -> Result<Totals> {
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
+    let output = child.stdout.take().context("the output of cargo test is piped")?;
+    let mut totals = Totals::default();
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line.context("cannot read the output of cargo test")?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        totals.add(&line);
+    }
+    let status = child.wait().context("cannot wait for cargo test")?;
+    if !status.success() && !totals.has_failed() {
+        totals.fail();
+    }
+    Ok(totals)
+}
+
+/// Runs the flows once more, with a process per service and their schemas on a server of this kind.
+fn flows(root: &Path, database: &str) -> Result<Totals> {
+    // Of the whole workspace, though it is one crate's: another choice of crates is another choice of
+    // features, and everything would be built again.
+    let mut command = gates::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    command.args(["--test", "flows"]).current_dir(root);
+    command.env("MILLRACE_TEST_SHAPE", "distributed").env("MILLRACE_TEST_DATABASE", database);
+    let totals = cargo_test(command)?;
+    if !totals.has_passed() {
+        bail!("no flow has run on {database}");
+    }
+    Ok(totals)
 }
 
 #[cfg(test)]
