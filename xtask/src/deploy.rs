@@ -1,5 +1,9 @@
 //! `cargo xtask deploy check`: what is in `deploy/` is right by the judgement of those who read it:
-//! Prometheus' own tool, Helm, and Docker Compose, each from the cache.
+//! Prometheus' own tool, the collector, Helm, and Docker Compose, each from the cache; and the product, which
+//! must take every setting that the compose file and the chart give it.
+
+mod image;
+mod settings;
 
 use std::path::Path;
 use std::process::Command;
@@ -7,21 +11,37 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::{golang, parts};
+use settings::Settings;
 
 /// The profiles of the compose file.
-const PROFILES: [&str; 4] = ["embedded", "distributed", "observability", "mail"];
+const PROFILES: [&str; 5] = ["embedded", "distributed", "mysql", "observability", "mail"];
+/// Processes of the product when each service has its own.
+const SERVICES: usize = 7;
 
 /// What the chart is rendered with, by the names of values.
-const CHARTS: [(&str, &[&str]); 3] = [
+const CHARTS: [(&str, &[&str]); 5] = [
     ("one process", &[]),
-    ("a process per service", &[r#"shape="distributed""#, BROKERS]),
+    ("one process on a server", &[r#"database.url="postgres://shop@db:5432/shop""#]),
+    ("a process per service", &[DISTRIBUTED, BROKERS]),
+    (
+        "a PostgreSQL of its own",
+        &[
+            DISTRIBUTED,
+            BROKERS,
+            "postgresql.enabled=true",
+            r#"database.services.order={"url": "mysql://orders@db:3306/orders"}"#,
+        ],
+    ),
     (
         "everything on",
         &[
-            r#"shape="distributed""#,
+            DISTRIBUTED,
             BROKERS,
             r#"compat.profiles=["000", "004"]"#,
             r#"tracing={"otlp": "http://collector:4317", "sampling": 0.1}"#,
+            r#"database.existingSecret={"name": "database", "key": "address"}"#,
+            r#"database.services.order.existingSecret={"name": "orders", "key": "address"}"#,
+            "replicas.edge=2",
             "ingress.enabled=true",
             "serviceMonitor.enabled=true",
             "demo=true",
@@ -29,20 +49,24 @@ const CHARTS: [(&str, &[&str]); 3] = [
         ],
     ),
 ];
+const DISTRIBUTED: &str = r#"shape="distributed""#;
 const BROKERS: &str = r#"kafka.bootstrapServers="kafka:9092""#;
 
 /// A version of Kubernetes that people run; a Helm that Go built believes in a very old one.
 const KUBERNETES: [&str; 2] = ["--kube-version", "1.31.0"];
 
-/// Checks everything.
+/// Checks everything: some seconds, so that every run of the tests does it.
 pub(crate) fn check(root: &Path) -> Result<()> {
     rules(root)?;
-    chart(root)?;
-    compose(root)
+    collector(root)?;
+    image::check(root)?;
+    let mut settings = chart(root)?;
+    settings.extend(compose(root)?);
+    settings::check(&settings)
 }
 
-/// The rules and the configuration of Prometheus: quick, so that every run checks them.
-pub(crate) fn rules(root: &Path) -> Result<()> {
+/// The rules and the configuration of Prometheus.
+fn rules(root: &Path) -> Result<()> {
     let promtool = parts::promtool()?;
     let folder = root.join("deploy/prometheus");
     said(Command::new(&promtool).args(["check", "rules", "alerts.yaml"]).current_dir(&folder))?;
@@ -53,20 +77,31 @@ pub(crate) fn rules(root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn chart(root: &Path) -> Result<()> {
+/// The configuration of the collector, by the collector that is built of the same parts.
+fn collector(root: &Path) -> Result<()> {
+    let file = root.join("deploy/otelcol/config.yaml");
+    said(Command::new(golang::collector()?).args(["validate", "--config"]).arg(file))?;
+    println!("== deploy: the collector takes its configuration");
+    Ok(())
+}
+
+/// Gives what each process of the product is set to.
+fn chart(root: &Path) -> Result<Vec<Settings>> {
     let helm = golang::helm()?;
     let chart = root.join("deploy/helm/millrace");
+    let mut all = Vec::new();
     for (what, values) in CHARTS {
         let set = values.iter().flat_map(|value| ["--set-json", value]).chain(KUBERNETES);
         said(Command::new(&helm).args(["lint", "--strict"]).arg(&chart).args(set.clone()))?;
         let shown = said(Command::new(&helm).args(["template", "shop"]).arg(&chart).args(set))?;
-        let processes =
-            shown.matches("kind: StatefulSet").count() + shown.matches("kind: Deployment").count();
-        let expected = if values.is_empty() { 1 } else { 7 };
+        let settings = settings::of_manifests(what, &shown);
+        let processes = settings.len();
+        let expected = if values.contains(&DISTRIBUTED) { SERVICES } else { 1 };
         if processes != expected {
             bail!("the chart has {processes} processes for `{what}`, not {expected}");
         }
         println!("== deploy: helm takes the chart with {what}: {processes} processes");
+        all.extend(settings);
     }
     let refused = Command::new(&helm)
         .args(["template", "shop", "--set", "shape=distributed"])
@@ -78,10 +113,11 @@ fn chart(root: &Path) -> Result<()> {
     if refused.status.success() || !why.contains("kafka.bootstrapServers is missing") {
         bail!("the chart must refuse processes without brokers by name, not: {why}");
     }
-    Ok(())
+    Ok(all)
 }
 
-fn compose(root: &Path) -> Result<()> {
+/// Gives what each process of the product is set to.
+fn compose(root: &Path) -> Result<Vec<Settings>> {
     let compose = golang::compose()?;
     let folder = root.join("deploy");
     let config = |arguments: &[&str]| {
@@ -97,16 +133,28 @@ fn compose(root: &Path) -> Result<()> {
     if profiles != expected {
         bail!("the compose file has the profiles {profiles:?}, not {expected:?}");
     }
+    let mut all = Vec::new();
     for profile in PROFILES {
-        let services = config(&["--profile", profile, "config", "--services"])?;
-        let services: Vec<_> = services.split_whitespace().collect();
-        println!("== deploy: compose takes the profile {profile}: {}", services.join(", "));
+        let shown = config(&["--profile", profile, "config", "--format", "json"])?;
+        let shown = serde_json::from_str(&shown).context("compose shows no JSON")?;
+        let settings = settings::of_compose(profile, &shown)?;
+        let processes = settings.len();
+        let expected = match profile {
+            "embedded" => 1,
+            "distributed" | "mysql" => SERVICES,
+            _ => 0,
+        };
+        if processes != expected {
+            bail!("compose has {processes} processes for `{profile}`, not {expected}");
+        }
+        println!("== deploy: compose takes the profile {profile}: {processes} processes of ours");
+        all.extend(settings);
     }
     let services = config(&["config", "--services"])?;
     if services.trim() != "millrace" {
         bail!("without a profile one process runs, not: {services}");
     }
-    Ok(())
+    Ok(all)
 }
 
 /// Runs `command`, which must succeed, and gives what it said.

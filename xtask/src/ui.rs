@@ -18,6 +18,9 @@ use crate::totals::Totals;
 const CURE: &str =
     "install Node 20 or newer with npm: https://nodejs.org or your system's packages";
 
+/// How npm installs exactly what is locked.
+pub(crate) const INSTALL: [&str; 4] = ["ci", "--no-audit", "--no-fund", "--loglevel=error"];
+
 /// What the built files depend on, below `ui/`.
 const SOURCES: [&str; 7] = [
     "src",
@@ -80,7 +83,7 @@ fn install(ui: &Path) -> Result<()> {
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
-    npm(ui, &["ci", "--no-audit", "--no-fund", "--loglevel=error"])?;
+    npm(ui, &INSTALL)?;
     std::fs::write(&stamp, wanted).context("cannot write ui/node_modules/.installed-from")
 }
 
