@@ -8,6 +8,8 @@ mod consumers;
 mod doors;
 mod forward;
 mod mirrors;
+mod neighbours;
+mod operations;
 mod push;
 
 use std::convert::Infallible;
@@ -26,6 +28,7 @@ use contracts_grpc::v1::catalog_client::CatalogClient;
 use contracts_grpc::v1::customers_client::CustomersClient;
 use contracts_grpc::v1::inventory_client::InventoryClient;
 use contracts_grpc::v1::notifications_client::NotificationsClient;
+use contracts_grpc::v1::operations_server::OperationsServer;
 use contracts_grpc::v1::orders_client::OrdersClient;
 use contracts_grpc::v1::payments_client::PaymentsClient;
 use rpc::Traced;
@@ -37,8 +40,8 @@ use tower::Service;
 pub(crate) use chosen::Chosen;
 use consumers::Consumers;
 use doors::Doors;
+use neighbours::Neighbours;
 
-use crate::commands::audit;
 use crate::config::{BusKind, Config};
 
 /// The services that have tables, and those tables.
@@ -153,17 +156,20 @@ pub(crate) async fn assemble(config: &Config, chosen: &Chosen) -> anyhow::Result
         building.services(store, chosen).await?;
         building.listen(store, &mut consumers).await?;
     }
-    let grpc = std::mem::take(&mut building.grpc);
+    let started = Arc::new(AtomicBool::new(false));
+    let (kept, told) = (store.clone(), building.metrics.clone());
+    let own = operations::Own::new(chosen, kept, told, consumers, Arc::clone(&started));
+    building.served.push(<OperationsServer<operations::Own> as NamedService>::NAME);
+    let grpc = mount(std::mem::take(&mut building.grpc), own.server());
     let mut grpc = with_health_and_reflection(grpc, &building.served).await?;
     if chosen.has("edge") {
-        grpc = forward::others(grpc, &building.doors, &building.tasks)?;
+        grpc = forward::others(grpc, &mut building.doors, &building.tasks)?;
     }
-    let started = Arc::new(AtomicBool::new(false));
-    let Building { tasks, metrics, doors, .. } = building;
-    let live_metrics = metrics.clone();
-    let whole = chosen.is_all_tables().then(|| store.clone()).flatten();
-    let whole_log = whole.clone();
-    let hooks = hooks(store.clone(), whole, metrics, consumers, Arc::clone(&started));
+    let Building { tasks, metrics, mut doors, .. } = building;
+    // An edge that cannot place orders is of no use; without any other service it serves the rest.
+    let is_needed = |name: &str| chosen.has("edge") && name == "order";
+    let neighbours = Neighbours::new(&doors, &tasks, is_needed)?;
+    let hooks = own.hooks(neighbours, answered(&metrics));
     let (services, http) = if chosen.has("edge") {
         let services = edge::Services {
             orders: OrdersClient::new(doors.to("order", &tasks)?),
@@ -173,9 +179,9 @@ pub(crate) async fn assemble(config: &Config, chosen: &Chosen) -> anyhow::Result
             payments: PaymentsClient::new(doors.to("payment", &tasks)?),
             notifications: NotificationsClient::new(doors.to("notification", &tasks)?),
         };
-        let ways =
-            push::Ways { config, services: &services, metrics: &live_metrics, tasks: &tasks };
-        let live = ways.open(whole_log).await?;
+        let ways = push::Ways { config, services: &services, metrics: &metrics, tasks: &tasks };
+        let whole = chosen.is_all_tables().then(|| store.clone()).flatten();
+        let live = ways.open(whole).await?;
         let http = edge::router(services.clone(), config.edge.clone(), hooks, live);
         (Some(services), http)
     } else {
@@ -414,43 +420,4 @@ fn answered(metrics: &Metrics) -> Arc<dyn Fn(u16, std::time::Duration) + Send + 
         }
         took.observe(span.as_secs_f64());
     })
-}
-
-/// `whole` is the store that has the tables of every service, if this process has them all.
-fn hooks(
-    store: Option<Store>,
-    whole: Option<Store>,
-    metrics: Metrics,
-    consumers: Consumers,
-    started: Arc<AtomicBool>,
-) -> edge::Hooks {
-    let reader = whole.map(|store| store.reader().clone());
-    edge::Hooks {
-        answered: answered(&metrics),
-        metrics: Arc::new(move || metrics.render()),
-        ready: Arc::new(move || {
-            let mut readiness = consumers.readiness(started.load(Ordering::Acquire));
-            if let Some(store) = &store {
-                let ok = store.is_available();
-                let detail = if ok { "the database answers" } else { "the database is away" };
-                readiness.ready &= ok;
-                let name = "store".to_owned();
-                readiness.parts.push(edge::Part { name, ok, detail: detail.to_owned() });
-            }
-            readiness
-        }),
-        audit: Arc::new(move || {
-            let reader = reader.clone();
-            Box::pin(async move {
-                match reader {
-                    Some(reader) => audit::report_json(&reader).await,
-                    None => serde_json::json!({
-                        "clean": null,
-                        "error": "the services of this system have stores of their own; run \
-                                  `millrace audit` with one --data per store",
-                    }),
-                }
-            })
-        }),
-    }
 }

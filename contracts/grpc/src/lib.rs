@@ -45,7 +45,15 @@ mod tests {
             .collect();
         services.sort_unstable();
 
-        let expected = ["Catalog", "Customers", "Inventory", "Notifications", "Orders", "Payments"];
+        let expected = [
+            "Catalog",
+            "Customers",
+            "Inventory",
+            "Notifications",
+            "Operations",
+            "Orders",
+            "Payments",
+        ];
         assert_eq!(services, expected);
     }
 }

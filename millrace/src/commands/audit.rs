@@ -8,6 +8,7 @@
 //! under way: an order with an event that some consumer has not handled is counted as unsettled and
 //! left out of the comparisons between services.
 
+mod answers;
 mod cross;
 mod log;
 mod page;
@@ -27,6 +28,8 @@ use serde::Serialize;
 use store::audit::Check;
 use store::{Place, Reader, Rx, ServerPlace, Store, StoreError};
 use tokio::time::Instant;
+
+pub(crate) use answers::{of_all, of_one, whole};
 
 use crate::config::{self, BusKind, Config, Overrides};
 use crate::wire::{self, Chosen};
@@ -213,20 +216,6 @@ async fn check_places(places: &[Place]) -> Result<Report, StoreError> {
             return Ok(report);
         }
         tokio::time::sleep(LOOK_AGAIN).await;
-    }
-}
-
-/// The report as the server answers it. A check that cannot be made is neither clean nor broken.
-pub(crate) async fn report_json(reader: &Reader) -> serde_json::Value {
-    let names = reader.names();
-    let checked: Result<Report, StoreError> =
-        reader.read(move |rx| Box::pin(check(rx, names))).await;
-    match checked {
-        Ok(report) => serde_json::to_value(&report).unwrap_or_default(),
-        Err(error) => {
-            tracing::error!(%error, "the audit could not be made");
-            serde_json::json!({ "clean": null, "error": error.to_string() })
-        }
     }
 }
 

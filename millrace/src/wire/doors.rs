@@ -1,6 +1,6 @@
 //! How each service is reached: in this process, or at its configured address.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Context, bail};
 use rpc::Transport;
@@ -12,11 +12,13 @@ use crate::config::Config;
 pub(super) struct Doors<'c> {
     config: &'c Config,
     open: HashMap<&'static str, Transport>,
+    /// Services of other processes that somebody here calls.
+    called: BTreeSet<&'static str>,
 }
 
 impl<'c> Doors<'c> {
     pub(super) fn new(config: &'c Config) -> Self {
-        Self { config, open: HashMap::new() }
+        Self { config, open: HashMap::new(), called: BTreeSet::new() }
     }
 
     /// The service `name` is called through `transport` from now on.
@@ -30,7 +32,7 @@ impl<'c> Doors<'c> {
     }
 
     /// The way to the service `name`.
-    pub(super) fn to(&self, name: &'static str, tasks: &Tasks) -> anyhow::Result<Transport> {
+    pub(super) fn to(&mut self, name: &'static str, tasks: &Tasks) -> anyhow::Result<Transport> {
         if let Some(transport) = self.open.get(name) {
             return Ok(transport.clone());
         }
@@ -41,7 +43,13 @@ impl<'c> Doors<'c> {
                  to know where it is"
             );
         }
+        self.called.insert(name);
         let transport = Transport::remote(url, tasks);
         transport.with_context(|| format!("services.{name}.url"))
+    }
+
+    /// The services of other processes that are called from here, and where they are.
+    pub(super) fn called(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.called.iter().map(|name| (*name, self.config.services.url(name)))
     }
 }

@@ -28,7 +28,7 @@ const SERVED: [(&str, &str); 6] = [
 /// Adds the calls of every service that does not run in this process.
 pub(super) fn others(
     mut router: Router,
-    doors: &Doors<'_>,
+    doors: &mut Doors<'_>,
     tasks: &Tasks,
 ) -> anyhow::Result<Router> {
     for (name, calls) in SERVED {

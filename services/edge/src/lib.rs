@@ -28,11 +28,12 @@ mod push;
 
 pub use push::{Dated, Feed, Live, LiveSettings, ReadLog, Recall};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use contracts::Currency;
+use contracts::{Currency, Problem};
 use contracts_grpc::v1::catalog_client::CatalogClient;
 use contracts_grpc::v1::customers_client::CustomersClient;
 use contracts_grpc::v1::inventory_client::InventoryClient;
@@ -41,6 +42,7 @@ use contracts_grpc::v1::orders_client::OrdersClient;
 use contracts_grpc::v1::payments_client::PaymentsClient;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
 /// The services behind the edge, in this process or elsewhere.
@@ -118,7 +120,7 @@ pub struct Readiness {
     pub parts: Vec<Part>,
 }
 
-/// One part of the process, such as the store or a consumer.
+/// One part of the process, such as the store, a consumer, or a service that it asks.
 #[derive(Debug, Clone)]
 pub struct Part {
     /// Its name.
@@ -129,6 +131,19 @@ pub struct Part {
     pub detail: String,
 }
 
+/// One process of the system, as far as this one knows.
+#[derive(Debug, Clone)]
+pub struct Process {
+    /// The services that it runs.
+    pub services: Vec<String>,
+    /// Its version of Millrace; empty if it does not answer.
+    pub version: String,
+    /// How it is; not started if it does not answer.
+    pub readiness: Readiness,
+    /// Its metrics but the buckets of histograms, by their names with labels.
+    pub metrics: BTreeMap<String, f64>,
+}
+
 /// What the process tells about itself. Each hook is called once per request that asks for it.
 #[derive(Clone)]
 pub struct Hooks {
@@ -136,10 +151,14 @@ pub struct Hooks {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Told of every answer but those to probes: its status, and how long it took to begin. Quick.
     pub answered: Arc<dyn Fn(u16, Duration) + Send + Sync>,
-    /// Whether the process can serve. Must be quick.
-    pub ready: Arc<dyn Fn() -> Readiness + Send + Sync>,
+    /// Whether everything in this process has begun. Must be quick.
+    pub started: Arc<dyn Fn() -> Readiness + Send + Sync>,
+    /// Whether the process can serve, with the services that it asks in other processes.
+    pub ready: Arc<dyn Fn() -> BoxFuture<'static, Readiness> + Send + Sync>,
+    /// Every process of the system, this one first.
+    pub processes: Arc<dyn Fn() -> BoxFuture<'static, Vec<Process>> + Send + Sync>,
     /// Runs the auditor and gives its findings.
-    pub audit: Arc<dyn Fn() -> BoxFuture<'static, serde_json::Value> + Send + Sync>,
+    pub audit: Arc<dyn Fn() -> BoxFuture<'static, Result<Value, Problem>> + Send + Sync>,
 }
 
 /// What every handler works with.

@@ -13,7 +13,7 @@ use store::{BoxFuture, Store, StoreError, Tx};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use super::{PLAIN, Report, check_places, report_json, write};
+use super::{PLAIN, Report, check_places, whole, write};
 use crate::config::{BusKind, Config};
 use crate::wire::{self, Chosen};
 
@@ -366,9 +366,9 @@ async fn what_cannot_be_checked_is_neither_clean_nor_broken() {
     let drop_table: Damage =
         |tx| Box::pin(async move { tx.execute("DROP TABLE payments", &[]).await.map(drop) });
     store.transact(drop_table).await.unwrap();
-    let json = report_json(store.reader()).await;
-    assert!(json["clean"].is_null(), "{json}");
-    assert!(json["error"].as_str().unwrap().contains("payments"), "{json}");
+    let problem = whole(store.reader()).await.unwrap_err();
+    assert_eq!(problem.slug, "unavailable");
+    assert!(problem.detail.contains("payments"), "{problem:?}");
     store.stop().await;
     assert!(check_places(&[folder.path().to_owned().into()]).await.is_err());
 }

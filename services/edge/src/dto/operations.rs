@@ -1,16 +1,18 @@
 //! What the process tells about itself, in JSON; and the shape of every refusal.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::Readiness;
+use crate::{Process, Readiness};
 
 /// How the process is.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Health {
-    /// `ready`, `not_ready` or `starting`.
+    /// `ready`, `degraded` (some part does not work, the rest does), `not_ready` or `starting`.
     #[schema(example = "ready")]
     status: &'static str,
     /// The version of Millrace.
@@ -48,15 +50,91 @@ impl Health {
 
 impl From<Readiness> for Health {
     fn from(readiness: Readiness) -> Self {
-        let status = match (readiness.started, readiness.ready) {
-            (false, _) => "starting",
-            (true, false) => "not_ready",
-            (true, true) => "ready",
+        let status = status(&readiness);
+        Self { status, version: env!("CARGO_PKG_VERSION"), parts: parts(readiness) }
+    }
+}
+
+fn status(readiness: &Readiness) -> &'static str {
+    match (readiness.started, readiness.ready) {
+        (false, _) => "starting",
+        (true, false) => "not_ready",
+        (true, true) if readiness.parts.iter().any(|part| !part.ok) => "degraded",
+        (true, true) => "ready",
+    }
+}
+
+fn parts(readiness: Readiness) -> Vec<HealthPart> {
+    let part = |part: crate::Part| HealthPart { name: part.name, ok: part.ok, detail: part.detail };
+    readiness.parts.into_iter().map(part).collect()
+}
+
+/// The status of a process that does not answer.
+const UNREACHABLE: &str = "unreachable";
+
+/// How the whole system is, as the edge that is asked knows it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SystemHealth {
+    /// How the edge that answers is: `ready`, `degraded`, `not_ready` or `starting`.
+    #[schema(example = "ready")]
+    status: &'static str,
+    /// Its version of Millrace.
+    #[schema(example = "0.1.0")]
+    version: &'static str,
+    /// Its parts, and the services that it asks, one by one.
+    parts: Vec<HealthPart>,
+    /// Every process, the one that answers first.
+    processes: Vec<ProcessHealth>,
+}
+
+/// How one process is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ProcessHealth {
+    /// The services that it runs.
+    services: Vec<String>,
+    /// `ready`, `degraded`, `not_ready`, `starting`, or `unreachable`.
+    #[schema(example = "ready")]
+    status: &'static str,
+    /// Its version of Millrace; empty if it does not answer.
+    #[schema(example = "0.1.0")]
+    version: String,
+    /// Its parts, one by one.
+    parts: Vec<HealthPart>,
+    /// Its metrics but the buckets of histograms, by their names with labels.
+    metrics: BTreeMap<String, f64>,
+}
+
+impl SystemHealth {
+    /// What `/api/v1/health` answers.
+    pub(crate) fn new(readiness: Readiness, processes: Vec<Process>) -> Self {
+        let process = |process: Process| ProcessHealth {
+            status: if process.version.is_empty() {
+                UNREACHABLE
+            } else {
+                status(&process.readiness)
+            },
+            services: process.services,
+            version: process.version,
+            parts: parts(process.readiness),
+            metrics: process.metrics,
         };
-        let part =
-            |part: crate::Part| HealthPart { name: part.name, ok: part.ok, detail: part.detail };
-        let parts = readiness.parts.into_iter().map(part).collect();
-        Self { status, version: env!("CARGO_PKG_VERSION"), parts }
+        let Health { status, version, parts } = readiness.into();
+        Self { status, version, parts, processes: processes.into_iter().map(process).collect() }
+    }
+
+    /// What a process that works alone answers.
+    pub(crate) fn sample() -> Self {
+        let Health { status, version, parts } = Health::sample();
+        let alone = ProcessHealth {
+            services: vec!["edge".to_owned(), "order".to_owned()],
+            status,
+            version: version.to_owned(),
+            parts: Health::sample().parts,
+            metrics: BTreeMap::from([("millrace_orders_open".to_owned(), 3.0)]),
+        };
+        Self { status, version, parts, processes: vec![alone] }
     }
 }
 

@@ -33,9 +33,13 @@ pub(super) fn routes() -> Vec<Route> {
         get(
             "/readyz",
             ready,
-            probe("getReady", "Can requests be served?", "Send it none while this is 503.")
-                .answers(200, "They can.", &sample)
-                .answers(503, "They cannot.", &sample),
+            probe(
+                "getReady",
+                "Can requests be served?",
+                "Send it none while this is 503. `degraded` is 200: what can be served is served.",
+            )
+            .answers(200, "They can.", &sample)
+            .answers(503, "They cannot.", &sample),
         ),
         get(
             "/startupz",
@@ -63,7 +67,7 @@ pub(crate) fn probes(hooks: Hooks) -> Router {
         .route("/livez", routing::get(alive))
         .route(
             "/readyz",
-            routing::get(|State(hooks): State<Hooks>| async move { is_ready(&hooks) }),
+            routing::get(|State(hooks): State<Hooks>| async move { is_ready(&hooks).await }),
         )
         .route(
             "/startupz",
@@ -74,7 +78,7 @@ pub(crate) fn probes(hooks: Hooks) -> Router {
 }
 
 async fn ready(State(edge): State<Arc<Edge>>) -> Result<Response, Refusal> {
-    is_ready(&edge.hooks)
+    is_ready(&edge.hooks).await
 }
 
 async fn started(State(edge): State<Arc<Edge>>) -> Result<Response, Refusal> {
@@ -85,14 +89,14 @@ async fn metrics(State(edge): State<Arc<Edge>>) -> Response {
     shown(&edge.hooks)
 }
 
-fn is_ready(hooks: &Hooks) -> Result<Response, Refusal> {
-    let readiness = (hooks.ready)();
+async fn is_ready(hooks: &Hooks) -> Result<Response, Refusal> {
+    let readiness = (hooks.ready)().await;
     let is_ready = readiness.started && readiness.ready;
     json::answer(status(is_ready), &Health::from(readiness))
 }
 
 fn has_started(hooks: &Hooks) -> Result<Response, Refusal> {
-    let readiness = (hooks.ready)();
+    let readiness = (hooks.started)();
     json::answer(status(readiness.started), &Health::from(readiness))
 }
 

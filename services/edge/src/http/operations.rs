@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{Route, get, post};
 use crate::Edge;
-use crate::dto::operations::{AuditReport, Health};
+use crate::dto::operations::{AuditReport, SystemHealth};
 use crate::error::Refusal;
 use crate::json;
 use crate::openapi::{Tag, operation};
@@ -21,8 +21,13 @@ pub(super) fn routes() -> Vec<Route> {
         get(
             "/api/v1/health",
             health,
-            operation(Tag::Operations, "getHealth", "Show how each part is", "Always 200.")
-                .answers(200, "The parts.", &Health::sample()),
+            operation(
+                Tag::Operations,
+                "getHealth",
+                "Show how each process and part is",
+                "Always 200. Services in processes of their own are asked, each for at most a second.",
+            )
+            .answers(200, "The processes and their parts.", &SystemHealth::sample()),
         ),
         post(
             "/api/v1/audit",
@@ -31,16 +36,19 @@ pub(super) fn routes() -> Vec<Route> {
                 Tag::Operations,
                 "audit",
                 "Check every invariant",
-                "Reads everything that is stored, and changes nothing. One at a time.",
+                "Reads everything that is stored, and changes nothing. One at a time. Services with \
+                 stores of their own check each their own; what they say of each other is compared by \
+                 `millrace audit --config FILE` alone, and `partial` is true.",
             )
             .answers(200, "The findings.", &AuditReport::new(json!({"violations": []})))
-            .refuses(&["too-many-requests"]),
+            .refuses(&["too-many-requests", "unavailable", "timeout"]),
         ),
     ]
 }
 
 async fn health(State(edge): State<Arc<Edge>>) -> Result<Response, Refusal> {
-    json::answer(StatusCode::OK, &Health::from((edge.hooks.ready)()))
+    let (readiness, processes) = tokio::join!((edge.hooks.ready)(), (edge.hooks.processes)());
+    json::answer(StatusCode::OK, &SystemHealth::new(readiness, processes))
 }
 
 async fn audit(State(edge): State<Arc<Edge>>) -> Result<Response, Refusal> {
@@ -48,6 +56,6 @@ async fn audit(State(edge): State<Arc<Edge>>) -> Result<Response, Refusal> {
         let detail = "an audit is running already: wait for it to end";
         return Err(Problem::too_many_requests(detail).into());
     };
-    let findings = (edge.hooks.audit)().await;
+    let findings = (edge.hooks.audit)().await?;
     json::answer(StatusCode::OK, &AuditReport::new(findings))
 }

@@ -13,7 +13,7 @@ use tonic::Status;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::{Hooks, Part, Readiness, Services, Settings};
+use crate::{Hooks, Part, Process, Readiness, Services, Settings};
 
 /// Services that are not there.
 fn absent() -> Services {
@@ -31,15 +31,28 @@ fn absent() -> Services {
 }
 
 fn hooks(is_ready: bool) -> Hooks {
+    let readiness = move || Readiness {
+        started: true,
+        ready: is_ready,
+        parts: vec![Part { name: "store".into(), ok: is_ready, detail: "open".into() }],
+    };
     Hooks {
         answered: Arc::new(|_, _| {}),
         metrics: Arc::new(|| "orders_placed_total 7\n".to_owned()),
-        ready: Arc::new(move || Readiness {
-            started: true,
-            ready: is_ready,
-            parts: vec![Part { name: "store".into(), ok: is_ready, detail: "open".into() }],
-        }),
-        audit: Arc::new(|| async { json!({"violations": []}) }.boxed()),
+        started: Arc::new(readiness),
+        ready: Arc::new(move || async move { readiness() }.boxed()),
+        processes: Arc::new(|| async { vec![silent()] }.boxed()),
+        audit: Arc::new(|| async { Ok(json!({"violations": []})) }.boxed()),
+    }
+}
+
+/// A process that does not answer.
+fn silent() -> Process {
+    Process {
+        services: vec!["order".into()],
+        version: String::new(),
+        readiness: Readiness::default(),
+        metrics: std::collections::BTreeMap::new(),
     }
 }
 
@@ -251,11 +264,25 @@ async fn probes_say_what_the_hooks_say() {
         assert_eq!(send(router.clone(), request("GET", "/startupz", &[], "")).await.status, 200);
         let health = send(router, request("GET", "/api/v1/health", &[], "")).await;
         assert_eq!(health.json()["status"], if is_ready { "ready" } else { "not_ready" });
+        assert_eq!(health.json()["processes"][0]["status"], "unreachable");
     }
     let metrics = ask("GET", "/metrics", &[], "").await;
     assert_eq!(metrics.body, b"orders_placed_total 7\n");
     let audit = ask("POST", "/api/v1/audit", &[], "").await;
     assert_eq!(audit.json(), json!({"violations": []}));
+}
+
+#[tokio::test]
+async fn a_part_that_does_not_work_degrades_what_can_be_served_all_the_same() {
+    let mut hooks = hooks(true);
+    hooks.ready = Arc::new(|| {
+        let part = Part { name: "payment".into(), ok: false, detail: "does not answer".into() };
+        let readiness = Readiness { started: true, ready: true, parts: vec![part] };
+        async { readiness }.boxed()
+    });
+    let router = crate::router(absent(), Settings::default(), hooks, live());
+    let answered = send(router, request("GET", "/readyz", &[], "")).await;
+    assert_eq!((answered.status, &answered.json()["status"]), (200, &json!("degraded")));
 }
 
 #[tokio::test]

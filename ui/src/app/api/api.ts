@@ -94,13 +94,4 @@ export class Api {
     const body = (await response.json()) as Answered<K>;
     return { body, etag: response.headers.get('etag') ?? '', status: response.status };
   }
-
-  /** All metrics as text. */
-  async metrics(signal?: AbortSignal): Promise<string> {
-    const response = await fetch('/metrics', signal ? { signal } : {}).catch(() => {
-      throw Problem.unreachable();
-    });
-    if (!response.ok) throw await Problem.from(response);
-    return response.text();
-  }
 }

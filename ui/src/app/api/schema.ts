@@ -175,16 +175,6 @@ export type FieldError = {
 
 export type FulfillmentStatus = 'unfulfilled' | 'backorder' | 'partial' | 'fulfilled' | 'partially_returned' | 'returned';
 
-/** How the process is. */
-export type Health = {
-  /** The parts, one by one. */
-  parts: HealthPart[];
-  /** `ready`, `not_ready` or `starting`. */
-  status: string;
-  /** The version of Millrace. */
-  version: string;
-};
-
 /** How one part is. */
 export type HealthPart = {
   /** What there is to say about it. */
@@ -548,6 +538,20 @@ export type Problem = {
   type: string;
 };
 
+/** How one process is. */
+export type ProcessHealth = {
+  /** Its metrics but the buckets of histograms, by their names with labels. */
+  metrics: Record<string, number>;
+  /** Its parts, one by one. */
+  parts: HealthPart[];
+  /** The services that it runs. */
+  services: string[];
+  /** `ready`, `degraded`, `not_ready`, `starting`, or `unreachable`. */
+  status: string;
+  /** Its version of Millrace; empty if it does not answer. */
+  version: string;
+};
+
 /** Something that can be ordered. */
 export type Product = {
   /** When it was added. */
@@ -780,6 +784,18 @@ export type Summary = {
   overdue: number;
 };
 
+/** How the whole system is, as the edge that is asked knows it. */
+export type SystemHealth = {
+  /** Its parts, and the services that it asks, one by one. */
+  parts: HealthPart[];
+  /** Every process, the one that answers first. */
+  processes: ProcessHealth[];
+  /** How the edge that answers is: `ready`, `degraded`, `not_ready` or `starting`. */
+  status: string;
+  /** Its version of Millrace. */
+  version: string;
+};
+
 /** The words of a notification, with places for the data of the event. */
 export type Template = {
   /** The text, with places. */
@@ -894,12 +910,12 @@ export interface Calls {
     body: undefined;
     answer: Customer;
   };
-  /** Show how each part is */
+  /** Show how each process and part is */
   getHealth: {
     path: {};
     query: {};
     body: undefined;
-    answer: Health;
+    answer: SystemHealth;
   };
   /** List notifications */
   listNotifications: {

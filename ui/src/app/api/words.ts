@@ -36,6 +36,12 @@ const TONES: Readonly<Record<string, Tone>> = {
   fulfilled: 'ok',
   partially_returned: 'warn',
   returned: 'quiet',
+  // Processes.
+  ready: 'ok',
+  degraded: 'warn',
+  starting: 'info',
+  not_ready: 'bad',
+  unreachable: 'bad',
   // Everything else.
   active: 'ok',
   retired: 'quiet',

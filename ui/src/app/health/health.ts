@@ -12,16 +12,16 @@ import { duration } from '../api/time';
 import { Connection } from '../live/connection';
 import { Icon } from '../parts/icon';
 import { reading } from '../parts/reading';
-import { CountPipe, WordingPipe } from '../parts/shown';
+import { CountPipe, Status, WordingPipe } from '../parts/shown';
 import { Loading, Trouble } from '../parts/states';
 import { Toasts } from '../parts/toasts';
-import { bytes, type Check, checksOf, consumersOf, readMetrics } from './metrics';
+import { bytes, type Check, checksOf, limitsOf, servicesOf, sumOf, versionsOf } from './metrics';
 
 const POLL_MS = 2000;
 
 @Component({
   selector: 'mr-health',
-  imports: [CountPipe, Icon, Loading, Trouble, WordingPipe],
+  imports: [CountPipe, Icon, Loading, Status, Trouble, WordingPipe],
   changeDetection: ChangeDetectionStrategy.OnPush,
   templateUrl: './health.html',
 })
@@ -32,27 +32,17 @@ export class HealthPage {
 
   protected readonly health = reading((signal) => this.api.call('getHealth', { signal }));
   protected readonly overview = reading((signal) => this.api.call('getOverview', { signal }));
-  protected readonly metrics = reading(async (signal) =>
-    readMetrics(await this.api.metrics(signal)),
-  );
-  protected readonly services = computed(() => {
-    const consumers = consumersOf(this.metrics.value() ?? new Map());
-    return (this.health.value()?.parts ?? []).map((part) => ({
-      handled: null,
-      failures: null,
-      blocked: null,
-      ...consumers.find((consumer) => consumer.name === part.name),
-      ...part,
-    }));
-  });
-  protected readonly memory = computed(() => bytes(this.value('millrace_resident_bytes')));
+  protected readonly processes = computed(() => this.health.value()?.processes ?? []);
+  protected readonly services = computed(() => servicesOf(this.processes()));
+  protected readonly versions = computed(() => versionsOf(this.processes()));
+  protected readonly isSpread = computed(() => this.processes().length > 1);
   protected readonly commit = computed(() => {
     const commits = this.value('millrace_store_commits_total');
-    return commits
-      ? duration(Math.round(this.value('millrace_store_commit_micros_total') / commits))
-      : '–';
+    const micros = this.value('millrace_store_commit_micros_total');
+    return commits && micros !== null ? duration(Math.round(micros / commits)) : '–';
   });
   protected readonly checks = signal<readonly Check[] | null>(null);
+  protected readonly limits = signal('');
   protected readonly isAuditing = signal(false);
   protected readonly violations = computed(() =>
     (this.checks() ?? []).reduce((sum, check) => sum + check.violations, 0),
@@ -62,20 +52,29 @@ export class HealthPage {
     const timer = setInterval(() => {
       if (document.visibilityState !== 'visible') return;
       this.health.reload();
-      this.metrics.reload();
       this.overview.reload();
     }, POLL_MS);
     inject(DestroyRef).onDestroy(() => clearInterval(timer));
   }
 
-  protected value(name: string): number {
-    return this.metrics.value()?.get(name) ?? 0;
+  protected value(name: string): number | null {
+    return sumOf(this.processes(), name);
+  }
+
+  protected size(bytesOf: number | null | undefined): string {
+    return bytesOf === null || bytesOf === undefined ? '–' : bytes(bytesOf);
+  }
+
+  protected span(seconds: number | null | undefined): string {
+    return seconds === null || seconds === undefined ? '–' : duration(Math.round(seconds * 1e6));
   }
 
   protected async audit(): Promise<void> {
     this.isAuditing.set(true);
     try {
-      this.checks.set(checksOf(await this.api.call('audit')));
+      const report = await this.api.call('audit');
+      this.checks.set(checksOf(report));
+      this.limits.set(limitsOf(report));
     } catch (error) {
       this.toasts.complain(error);
     } finally {
