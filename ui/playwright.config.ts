@@ -5,7 +5,7 @@ import { browser, TEST_PATIENCE_MS } from './e2e/browser';
 /** Journeys through the real product: each file starts a server of its own. */
 export default defineConfig({
   testDir: './e2e',
-  testIgnore: 'shots.spec.ts',
+  testIgnore: ['shots.spec.ts', 'distributed.spec.ts'],
   outputDir: './node_modules/.cache/e2e',
   timeout: TEST_PATIENCE_MS,
   // Two browsers beside two servers are what two cores carry.

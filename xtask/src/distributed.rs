@@ -10,6 +10,9 @@
 mod check;
 mod child;
 mod servers;
+mod trial;
+
+pub(crate) use trial::tests;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -39,6 +42,7 @@ const LOOK: Duration = Duration::from_millis(100);
 const BEHIND: u16 = 101;
 
 /// Where everything listens, on 127.0.0.1.
+#[derive(Clone, Copy)]
 struct Ports {
     http: u16,
     grpc: u16,

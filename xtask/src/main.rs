@@ -53,7 +53,8 @@ const USAGE: &str = "usage: cargo xtask <command>
                   kafka-clients (the libraries of the tests' consumers in other languages), mariadb,
                   otel (the OpenTelemetry collector), postgres, promtool, redis, or zipkin
   up-distributed  run Kafka, PostgreSQL and a process per service of the product that MILLRACE_BIN names, until
-                  Ctrl-C (--check: place an order, scrape all, and stop; TRACE=1: with Zipkin)
+                  Ctrl-C (--check: place an order, scrape all, and stop; --trial: try all of that, and
+                  Ctrl-C, through make; TRACE=1: with Zipkin)
   test [ARGS]     run all tests (ARGS go to `cargo test`) and print the totals
   ui build        build the browser interface if it is stale (--if-node: if npm is there)
   ui test         run the tests of the browser interface against the built product
@@ -84,6 +85,11 @@ fn run(arguments: &[String]) -> Result<()> {
         Some((command, [])) if command == "up-distributed" => distributed::run(&root, false),
         Some((command, [flag])) if command == "up-distributed" && flag == "--check" => {
             distributed::run(&root, true)
+        }
+        Some((command, [flag])) if command == "up-distributed" && flag == "--trial" => {
+            let totals = distributed::tests(&root)?;
+            println!("\n{totals}");
+            totals.verdict()
         }
         Some((command, rest)) if command == "ui" => ui::run(&root, rest),
         Some((command, rest)) if command == "test" => totals::run(&root, rest),

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{clients, deploy, gates, kafka_clients, maven, parts, ui};
+use crate::{clients, deploy, distributed, gates, kafka_clients, maven, parts, ui};
 
 /// The database servers that the flows run on, beside SQLite.
 const SERVERS: [&str; 2] = ["postgres", "mariadb"];
@@ -129,6 +129,8 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
             println!("\n== the flows as a process per service over Kafka, on {database}");
             others.push(flows(root, database).map(|found| totals.join(&found)));
         }
+        println!("\n== make up-distributed: cargo xtask up-distributed --trial");
+        others.push(distributed::tests(root).map(|found| totals.join(&found)));
         println!("\n== clients of the field against the real product: cargo xtask clients");
         others.push(clients::tests(root).map(|found| totals.join(&found)));
         println!("\n== the browser interface: cargo xtask ui test");

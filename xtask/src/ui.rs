@@ -100,6 +100,20 @@ pub(crate) fn test(root: &Path, totals: &mut Totals) -> Result<()> {
     counted(journeys, totals)
 }
 
+/// Runs the journey through a product that runs already, at `url`, with a process per service.
+pub(crate) fn distributed(root: &Path, url: &str, totals: &mut Totals) -> Result<()> {
+    let ui = root.join("ui");
+    install(&ui)?;
+    let mut journey = command(&ui, &["run", "e2e:distributed"]);
+    journey.env("MILLRACE_CHROMIUM", parts::chromium()?).env("MILLRACE_URL", url);
+    let before = totals.failed;
+    counted(journey, totals)?;
+    if totals.failed > before {
+        bail!("the journey through a process per service has failed");
+    }
+    Ok(())
+}
+
 /// Pictures of every page, for a person to look at.
 fn shots(root: &Path) -> Result<()> {
     let ui = root.join("ui");

@@ -81,9 +81,9 @@ pub(super) fn run(ports: &Ports, traced: bool) -> Result<()> {
     for service in SERVICES {
         let (http, _) = ports.of(service);
         let (status, text) = ask(http, "/metrics", None)?;
-        let has_ended = text.trim_end().ends_with("# EOF");
-        if status != 200 || !has_ended || !text.contains("millrace_") {
-            bail!("{service} answers a scrape with {status}");
+        let samples = samples(&text).with_context(|| format!("{service} is scraped"))?;
+        if status != 200 || samples == 0 {
+            bail!("{service} answers a scrape with {status} and {samples} samples");
         }
     }
     println!("== check: all {} processes answer a scrape", SERVICES.len());
@@ -94,26 +94,101 @@ pub(super) fn run(ports: &Ports, traced: bool) -> Result<()> {
     Ok(())
 }
 
-/// The services in the trace of the order, once all are in it and every step has its parent.
+/// Counts the samples of a text of OpenMetrics; an error if it is none.
+fn samples(text: &str) -> Result<usize> {
+    let mut count = 0;
+    let body = text.trim_end().strip_suffix("# EOF").context("it does not end with `# EOF`")?;
+    for line in body.lines().filter(|line| !line.starts_with('#')) {
+        let sample = line.rsplit_once(' ').filter(|(name, _)| name.starts_with("millrace_"));
+        let value = sample.and_then(|(_, value)| value.parse::<f64>().ok());
+        value.with_context(|| format!("`{line}` is no sample"))?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// The services in the trace of the order, once all are in it and every step leads to the caller's.
 fn trace(zipkin: u16) -> Result<Option<Vec<String>>> {
     let (status, body) = ask(zipkin, &format!("/api/v2/trace/{TRACE}"), None)?;
     if status != 200 {
         return Ok(None);
     }
     let spans: Vec<Value> = serde_json::from_str(&body).context("Zipkin answers no JSON")?;
-    let word = |span: &Value, name: &str| span[name].as_str().unwrap_or_default().to_owned();
-    let mut services: Vec<_> = spans
-        .iter()
-        .map(|span| span["localEndpoint"]["serviceName"].as_str().unwrap_or_default().to_owned())
-        .collect();
-    services.sort_unstable();
-    services.dedup();
-    let ids: Vec<_> = spans.iter().map(|span| word(span, "id")).collect();
-    let has_parent = |span: &Value| {
-        let parent = word(span, "parentId");
-        parent == CALLER || ids.contains(&parent)
-    };
     let mut wanted = SERVICES.map(str::to_owned);
     wanted.sort_unstable();
-    Ok((services == wanted && spans.iter().all(has_parent)).then_some(services))
+    Ok((services(&spans) == wanted && is_whole(&spans)).then(|| services(&spans)))
+}
+
+fn word<'a>(span: &'a Value, name: &str) -> &'a str {
+    span[name].as_str().unwrap_or_default()
+}
+
+fn services(spans: &[Value]) -> Vec<String> {
+    let names = spans.iter().map(|span| word(&span["localEndpoint"], "serviceName").to_owned());
+    let mut names: Vec<_> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Whether all are of one trace, the caller's step has one child, which is the edge's, and every other step
+/// is below that.
+fn is_whole(spans: &[Value]) -> bool {
+    let first = spans.iter().filter(|span| word(span, "parentId") == CALLER).collect::<Vec<_>>();
+    let is_of_edge = |span: &Value| word(&span["localEndpoint"], "serviceName") == "edge";
+    let [root] = first.as_slice() else { return false };
+    let leads_up = |span: &Value| {
+        let mut at = word(span, "parentId");
+        // As many steps up as there are spans, or it goes in a circle.
+        for _ in spans {
+            if at == CALLER {
+                return true;
+            }
+            let Some(parent) = spans.iter().find(|span| word(span, "id") == at) else {
+                return false;
+            };
+            at = word(parent, "parentId");
+        }
+        false
+    };
+    is_of_edge(root) && spans.iter().all(|span| word(span, "traceId") == TRACE && leads_up(span))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn span(id: &str, parent: &str, service: &str) -> Value {
+        json!({"traceId": TRACE, "id": id, "parentId": parent,
+               "localEndpoint": {"serviceName": service}})
+    }
+
+    #[test]
+    fn a_trace_is_whole_if_every_step_leads_to_the_caller() {
+        let edge = span("a", CALLER, "edge");
+        let whole = [edge.clone(), span("b", "a", "order"), span("c", "b", "payment")];
+        assert!(is_whole(&whole));
+        assert_eq!(services(&whole), ["edge", "order", "payment"]);
+        assert!(!is_whole(&[span("b", CALLER, "order")]), "the edge is the first");
+        assert!(!is_whole(&[edge.clone(), span("b", "x", "order")]), "a parent is missing");
+        let circle = [edge.clone(), span("b", "c", "order"), span("c", "b", "order")];
+        assert!(!is_whole(&circle), "two steps are each other's parents");
+        let mut other = span("b", "a", "order");
+        other["traceId"] = "0".into();
+        assert!(!is_whole(&[edge, other]), "it is of another trace");
+        assert!(!is_whole(&[]));
+    }
+
+    #[test]
+    fn a_scrape_that_is_cut_off_or_broken_is_refused() {
+        assert_eq!(
+            samples("# TYPE millrace_a gauge\nmillrace_a{b=\"c d\"} 1.5\n# EOF\n").unwrap(),
+            1
+        );
+        assert!(samples("millrace_a 1\n").is_err());
+        assert!(samples("millrace_a many\n# EOF\n").is_err());
+        assert!(samples("nothing of ours 1\n# EOF\n").is_err());
+    }
 }
