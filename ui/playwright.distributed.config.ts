@@ -9,6 +9,8 @@ export default defineConfig({
   outputDir: './node_modules/.cache/e2e-distributed',
   timeout: TEST_PATIENCE_MS,
   workers: 1,
+  // The first order waits until every service has been given its partitions.
+  expect: { timeout: 30_000 },
   forbidOnly: true,
   reporter: [['list']],
   use: browser,

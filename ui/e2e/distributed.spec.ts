@@ -99,6 +99,11 @@ test('the health of every process is shown, and each audits its own', async ({ p
   await expect(page.locator('#audit + .badge')).toContainText('0 violations in');
   await expect(page.getByText('millrace audit --config FILE')).toBeVisible();
   expect(await violations(page)).toEqual([]);
+  // Nothing stands out on a phone.
+  await page.setViewportSize({ width: 360, height: 740 });
+  const isTooWide = () =>
+    document.documentElement.scrollWidth > document.documentElement.clientWidth;
+  expect(await page.evaluate(isTooWide)).toBe(false);
   const shots = process.env['MILLRACE_SHOTS'];
   for (const [size, width] of shots
     ? ([

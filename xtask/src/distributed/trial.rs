@@ -255,3 +255,40 @@ impl Drop for Terminal {
         drop(self.script.wait());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_left_is_found_by_the_folder_that_it_was_told() {
+        let place = Place::find().unwrap();
+        assert_eq!(place.left().unwrap(), Vec::<String>::new());
+        let mut left = Command::new("sleep");
+        let mut left = left.arg("60").env("DATA", &place.data).spawn().unwrap();
+        let found = place.left().unwrap();
+        left.kill().unwrap();
+        left.wait().unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].ends_with("sleep 60 "), "{found:?}");
+    }
+
+    #[test]
+    fn what_is_typed_reaches_whoever_is_in_the_foreground() {
+        let loops = "trap 'echo got it; exit 3' INT; echo up; while :; do sleep 0.02; done";
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &loops.replace('\'', "\"")]);
+        let mut terminal = Terminal::open(&shell).unwrap();
+        terminal.until("up").unwrap();
+        terminal.end("^Cgot it").unwrap();
+    }
+
+    #[test]
+    fn an_end_without_the_word_that_was_waited_for_is_a_failure() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo alas"]);
+        let mut terminal = Terminal::open(&shell).unwrap();
+        let error = terminal.until("up").unwrap_err().to_string();
+        assert!(error.contains("before it said `up`"), "{error}");
+    }
+}

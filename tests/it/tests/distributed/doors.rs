@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use contracts_grpc::v1::catalog_client::CatalogClient;
+use contracts_grpc::v1::inventory_client::InventoryClient;
 use contracts_grpc::v1::orders_client::OrdersClient;
-use contracts_grpc::v1::{GetOrderRequest, GetProductRequest, WatchOrdersRequest};
+use contracts_grpc::v1::{
+    GetOrderRequest, GetProductRequest, WatchOrdersRequest, WatchStockRequest,
+};
 use it::{Options, Server, lines, program};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -35,6 +38,48 @@ async fn the_edge_passes_grpc_on_to_the_services_behind_it() {
     let refused = catalog.get_product(ask).await.expect_err("nobody is there");
     assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
     server.revive("catalog").await;
+    server.finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_and_one_customers_orders_are_watched_through_the_edge_until_the_service_goes() {
+    let mut server = Server::start_with(Options::demo().distributed()).await;
+    let url = format!("http://{}", server.grpc_of("edge"));
+    let mut inventory = InventoryClient::connect(url.clone()).await.expect("the edge answers");
+    let of_item = WatchStockRequest { skus: vec!["item1".to_owned()], ..Default::default() };
+    let mut levels = inventory.watch_stock(of_item).await.expect("a stream").into_inner();
+    let snapshot = levels.message().await.expect("a snapshot").expect("it does not end");
+    assert!(snapshot.snapshot && snapshot.levels.len() == 1, "{snapshot:?}");
+    let before = snapshot.levels[0].available;
+    let mut orders = OrdersClient::connect(url).await.expect("the edge answers");
+    let of_another =
+        WatchOrdersRequest { customer_id: "OMS-Cust-002".to_owned(), ..Default::default() };
+    let mut changes = orders.watch_orders(of_another).await.expect("a stream").into_inner();
+    // The first is of somebody else: only the second is told of.
+    server.shop().settled(&lines(&[("item1", 3)])).await;
+    let mut body = lines(&[("item1", 1)]);
+    body["customerId"] = "OMS-Cust-002".into();
+    let id = server.shop().placed(&body).await;
+    let first = changes.message().await.expect("a change").expect("it does not end");
+    assert!(first.changes.iter().all(|change| change.order_id == id), "{first:?}");
+    loop {
+        let message = levels.message().await.expect("a change").expect("it does not end");
+        assert!(message.levels.iter().all(|level| level.sku == "item1"), "{message:?}");
+        if message.levels.last().is_some_and(|level| level.available == before - 4) {
+            break;
+        }
+    }
+    // The end of the service is the end of the stream, and told as one.
+    server.kill("inventory");
+    let end = loop {
+        match levels.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the stream ends as if everything were told"),
+            Err(end) => break end,
+        }
+    };
+    assert!(matches!(end.code(), Code::Unavailable | Code::Unknown | Code::Internal), "{end:?}");
+    server.revive("inventory").await;
     server.finish();
 }
 

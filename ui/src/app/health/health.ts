@@ -15,7 +15,7 @@ import { reading } from '../parts/reading';
 import { CountPipe, Status, WordingPipe } from '../parts/shown';
 import { Loading, Trouble } from '../parts/states';
 import { Toasts } from '../parts/toasts';
-import { bytes, type Check, checksOf, limitsOf, servicesOf, sumOf, versionsOf } from './metrics';
+import { bytes, type Check, checksOf, isPartial, servicesOf, sumOf, versionsOf } from './metrics';
 
 const POLL_MS = 2000;
 
@@ -42,7 +42,7 @@ export class HealthPage {
     return commits && micros !== null ? duration(Math.round(micros / commits)) : '–';
   });
   protected readonly checks = signal<readonly Check[] | null>(null);
-  protected readonly limits = signal('');
+  protected readonly isPartial = signal(false);
   protected readonly isAuditing = signal(false);
   protected readonly violations = computed(() =>
     (this.checks() ?? []).reduce((sum, check) => sum + check.violations, 0),
@@ -69,12 +69,17 @@ export class HealthPage {
     return seconds === null || seconds === undefined ? '–' : duration(Math.round(seconds * 1e6));
   }
 
+  /** How long the first event has waited that is not published. */
+  protected waits(seconds: number | undefined): string {
+    return seconds === 0 ? 'none' : this.span(seconds);
+  }
+
   protected async audit(): Promise<void> {
     this.isAuditing.set(true);
     try {
       const report = await this.api.call('audit');
       this.checks.set(checksOf(report));
-      this.limits.set(limitsOf(report));
+      this.isPartial.set(isPartial(report));
     } catch (error) {
       this.toasts.complain(error);
     } finally {

@@ -74,8 +74,7 @@ export function checksOf(report: unknown): Check[] {
   return Array.isArray(checks) ? (checks as Check[]) : [];
 }
 
-/** What a report says of itself if it is not about everything. */
-export function limitsOf(report: unknown): string {
-  const { partial, detail } = report as { partial?: unknown; detail?: unknown };
-  return partial === true && typeof detail === 'string' ? detail : '';
+/** Whether each service has checked only what is its own. */
+export function isPartial(report: unknown): boolean {
+  return (report as { partial?: unknown }).partial === true;
 }
