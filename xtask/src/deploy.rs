@@ -42,12 +42,22 @@ const CHARTS: [(&str, &[&str]); 5] = [
             r#"database.existingSecret={"name": "database", "key": "address"}"#,
             r#"database.services.order.existingSecret={"name": "orders", "key": "address"}"#,
             "replicas.edge=2",
+            "replicas.order=3",
             "ingress.enabled=true",
             "serviceMonitor.enabled=true",
             "demo=true",
             r#"existingSecret="shop""#,
         ],
     ),
+];
+/// What it is not rendered with, and the words of why.
+const REFUSED: [(&str, &str); 3] = [
+    ("shape=distributed", "kafka.bootstrapServers is missing"),
+    (
+        "shape=distributed,kafka.bootstrapServers=kafka:9092,replicas.order=2",
+        "replicas.order is 2: tables in a file belong to one process",
+    ),
+    ("database.url=oracle://x", "/database/url"),
 ];
 const DISTRIBUTED: &str = r#"shape="distributed""#;
 const BROKERS: &str = r#"kafka.bootstrapServers="kafka:9092""#;
@@ -103,15 +113,14 @@ fn chart(root: &Path) -> Result<Vec<Settings>> {
         println!("== deploy: helm takes the chart with {what}: {processes} processes");
         all.extend(settings);
     }
-    let refused = Command::new(&helm)
-        .args(["template", "shop", "--set", "shape=distributed"])
-        .args(KUBERNETES)
-        .arg(&chart)
-        .output()
-        .context("cannot start helm")?;
-    let why = String::from_utf8_lossy(&refused.stderr);
-    if refused.status.success() || !why.contains("kafka.bootstrapServers is missing") {
-        bail!("the chart must refuse processes without brokers by name, not: {why}");
+    for (set, why) in REFUSED {
+        let mut refused = Command::new(&helm);
+        refused.args(["template", "shop", "--set", set]).args(KUBERNETES).arg(&chart);
+        let refused = refused.output().context("cannot start helm")?;
+        let said = String::from_utf8_lossy(&refused.stderr);
+        if refused.status.success() || !said.contains(why) {
+            bail!("the chart must refuse `{set}` because `{why}`, not: {said}");
+        }
     }
     Ok(all)
 }
