@@ -9,6 +9,7 @@ mod doors;
 mod forward;
 mod mirrors;
 mod push;
+mod reads;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -163,7 +164,9 @@ pub(crate) async fn assemble(config: &Config, chosen: &Chosen) -> anyhow::Result
     let live_metrics = metrics.clone();
     let whole = chosen.is_all_tables().then(|| store.clone()).flatten();
     let whole_log = whole.clone();
-    let hooks = hooks(store.clone(), whole, metrics, consumers, Arc::clone(&started));
+    let reads = reads::open(config, chosen, &metrics, &tasks)?;
+    let hooks =
+        hooks((store.clone(), whole, reads.clone()), metrics, consumers, Arc::clone(&started));
     let (services, http) = if chosen.has("edge") {
         let services = edge::Services {
             orders: OrdersClient::new(doors.to("order", &tasks)?),
@@ -175,8 +178,8 @@ pub(crate) async fn assemble(config: &Config, chosen: &Chosen) -> anyhow::Result
         };
         let ways =
             push::Ways { config, services: &services, metrics: &live_metrics, tasks: &tasks };
-        let live = ways.open(whole_log).await?;
-        let http = edge::router(services.clone(), config.edge.clone(), hooks, live);
+        let live = ways.open(whole_log, reads.as_ref()).await?;
+        let http = edge::router(services.clone(), config.edge.clone(), hooks, live, reads);
         (Some(services), http)
     } else {
         (None, edge::probes(hooks))
@@ -418,8 +421,7 @@ fn answered(metrics: &Metrics) -> Arc<dyn Fn(u16, std::time::Duration) + Send + 
 
 /// `whole` is the store that has the tables of every service, if this process has them all.
 fn hooks(
-    store: Option<Store>,
-    whole: Option<Store>,
+    (store, whole, reads): (Option<Store>, Option<Store>, Option<Arc<edge::Reads>>),
     metrics: Metrics,
     consumers: Consumers,
     started: Arc<AtomicBool>,
@@ -437,6 +439,7 @@ fn hooks(
                 let name = "store".to_owned();
                 readiness.parts.push(edge::Part { name, ok, detail: detail.to_owned() });
             }
+            readiness.parts.extend(reads.as_deref().map(reads::part));
             readiness
         }),
         audit: Arc::new(move || {

@@ -44,7 +44,7 @@ fn hooks(is_ready: bool) -> Hooks {
 }
 
 fn edge(settings: Settings) -> Router {
-    crate::router(absent(), settings, hooks(true), live())
+    crate::router(absent(), settings, hooks(true), live(), None)
 }
 
 /// Live push that hears nothing.
@@ -240,6 +240,7 @@ async fn probes_say_what_the_hooks_say() {
             Settings::default(),
             hooks(ready.load(Ordering::SeqCst)),
             live(),
+            None,
         );
         let expected = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let answered = send(router.clone(), request("GET", "/readyz", &[], "")).await;
@@ -262,7 +263,7 @@ async fn probes_say_what_the_hooks_say() {
 async fn a_panic_ends_one_request_and_is_told_as_a_problem() {
     let mut hooks = hooks(true);
     hooks.metrics = Arc::new(|| panic!("a metric is broken"));
-    let router = crate::router(absent(), Settings::default(), hooks, live());
+    let router = crate::router(absent(), Settings::default(), hooks, live(), None);
     let answered = send(router.clone(), request("GET", "/metrics", &[], "")).await;
     assert_eq!((answered.status, answered.slug().as_str()), (500, "internal-error"));
     assert_eq!(send(router, request("GET", "/livez", &[], "")).await.status, 200);
