@@ -164,9 +164,9 @@ pub(crate) async fn assemble(config: &Config, chosen: &Chosen) -> anyhow::Result
     let live_metrics = metrics.clone();
     let whole = chosen.is_all_tables().then(|| store.clone()).flatten();
     let whole_log = whole.clone();
-    let reads = reads::open(config, chosen, &metrics, &tasks)?;
-    let hooks =
-        hooks((store.clone(), whole, reads.clone()), metrics, consumers, Arc::clone(&started));
+    let hooks = hooks(store.clone(), whole, metrics, consumers, Arc::clone(&started));
+    let reads = reads::open(config, chosen, &live_metrics, &tasks)?;
+    let hooks = reads::told(hooks, reads.as_ref());
     let (services, http) = if chosen.has("edge") {
         let services = edge::Services {
             orders: OrdersClient::new(doors.to("order", &tasks)?),
@@ -421,7 +421,8 @@ fn answered(metrics: &Metrics) -> Arc<dyn Fn(u16, std::time::Duration) + Send + 
 
 /// `whole` is the store that has the tables of every service, if this process has them all.
 fn hooks(
-    (store, whole, reads): (Option<Store>, Option<Store>, Option<Arc<edge::Reads>>),
+    store: Option<Store>,
+    whole: Option<Store>,
     metrics: Metrics,
     consumers: Consumers,
     started: Arc<AtomicBool>,
@@ -439,7 +440,6 @@ fn hooks(
                 let name = "store".to_owned();
                 readiness.parts.push(edge::Part { name, ok, detail: detail.to_owned() });
             }
-            readiness.parts.extend(reads.as_deref().map(reads::part));
             readiness
         }),
         audit: Arc::new(move || {

@@ -21,6 +21,7 @@ const CHARTS: [(&str, &[&str]); 3] = [
             r#"shape="distributed""#,
             BROKERS,
             r#"compat.profiles=["000", "004"]"#,
+            "redis.enabled=true",
             r#"tracing={"otlp": "http://collector:4317", "sampling": 0.1}"#,
             "ingress.enabled=true",
             "serviceMonitor.enabled=true",
@@ -62,7 +63,8 @@ fn chart(root: &Path) -> Result<()> {
         let shown = said(Command::new(&helm).args(["template", "shop"]).arg(&chart).args(set))?;
         let processes =
             shown.matches("kind: StatefulSet").count() + shown.matches("kind: Deployment").count();
-        let expected = if values.is_empty() { 1 } else { 7 };
+        let own_redis = usize::from(values.contains(&"redis.enabled=true"));
+        let expected = if values.is_empty() { 1 } else { 7 + own_redis };
         if processes != expected {
             bail!("the chart has {processes} processes for `{what}`, not {expected}");
         }

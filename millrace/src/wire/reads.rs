@@ -41,8 +41,20 @@ pub(super) fn hearing(stats: &Arc<ListenerStats>) -> edge::Hearing {
     })
 }
 
-/// How the cache is. Without it everything is served, only slower.
-pub(super) fn part(reads: &Reads) -> edge::Part {
+/// The same hooks; whoever asks whether the process is ready is told of the cache as well. Without it
+/// everything is served, only slower, so the process is ready in any case.
+pub(super) fn told(hooks: edge::Hooks, reads: Option<&Arc<Reads>>) -> edge::Hooks {
+    let Some(reads) = reads.map(Arc::clone) else { return hooks };
+    let others = hooks.ready;
+    let with_cache = move || {
+        let mut readiness = others();
+        readiness.parts.push(part(&reads));
+        readiness
+    };
+    edge::Hooks { ready: Arc::new(with_cache), ..hooks }
+}
+
+fn part(reads: &Reads) -> edge::Part {
     let place = reads.cache().place();
     let (ok, detail) = match (reads.cache().is_there(), reads.is_current()) {
         (false, _) => (false, format!("{place} is away; reads go to the services")),
