@@ -253,11 +253,14 @@ async fn show(
 ) -> Result<Response, Refusal> {
     let request = v1::GetOrderRequest { order_id: order_id.clone(), wait_ms: wait.millis() };
     let mut orders = edge.services.orders.clone();
-    let ask = call_within(&edge, wait.span(), orders.get_order(request));
+    let ask = async {
+        let answer = call_within(&edge, wait.span(), orders.get_order(request)).await?;
+        edge.shows(answer.order.as_slice()).await;
+        Ok(answer)
+    };
     let answer =
         if wait.is_wanted() { ask.await? } else { edge.read_order(&order_id, ask).await? };
     let order = present(answer.order, "the order")?;
-    edge.shows(std::slice::from_ref(&order)).await;
     let mut response = if seen.has_seen(order.version) {
         conditional::not_modified(order.version)
     } else {

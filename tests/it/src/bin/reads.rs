@@ -2,8 +2,9 @@
 //! process for each service, by turns with its Redis and with that killed.
 //!
 //! ```text
-//! MILLRACE_BIN=… cargo run --release -p it --bin reads
-//! MILLRACE_TEST_DATABASE=postgres MILLRACE_BIN=… cargo run --release -p it --bin reads
+//! cargo build --profile ship-test -p millrace
+//! cargo run --profile ship-test -p it --bin reads
+//! MILLRACE_TEST_DATABASE=postgres cargo run --profile ship-test -p it --bin reads
 //! ```
 #![expect(clippy::print_stdout, clippy::panic, reason = "a program for people")]
 

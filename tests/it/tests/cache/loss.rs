@@ -43,7 +43,7 @@ async fn a_cache_that_hangs_delays_one_request_and_makes_none_wrong() {
     let begun = Instant::now();
     assert_eq!(world.reprice("lamp", 20).await.is(200)["price"]["amount"], "20.00");
     let first = begun.elapsed();
-    assert!(first < Duration::from_secs(2), "{first:?}");
+    assert!(first < Duration::from_secs(5), "{first:?}");
     world.until_away().await;
     let losses = world.metric("millrace_cache_losses_total").await;
     for _ in 0..100 {

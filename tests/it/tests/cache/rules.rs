@@ -1,5 +1,7 @@
 //! The rules of the cache itself, with two processes' handles on one server.
 
+use std::io::Read as _;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -25,8 +27,13 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
     assert!(waited.await.is_ok(), "not in time: {what}");
 }
 
+/// Beside other work a pause is no failure.
+fn patient(redis: &Redis) -> Settings {
+    Settings { url: redis.url(), response_timeout_ms: 1_000, ttl_s: 600, ..Settings::default() }
+}
+
 async fn open(redis: &Redis, tasks: &Tasks) -> Cache {
-    let settings = Settings { url: redis.url(), ttl_s: 600, ..Settings::default() };
+    let settings = patient(redis);
     let cache = Cache::start(settings, tasks).expect("the settings are good");
     until("the cache is there", || cache.is_there()).await;
     cache
@@ -127,15 +134,7 @@ async fn nothing_is_read_that_is_older_than_what_was_heard_of() {
     let mut random = Random::from_environment();
     let mut readers = tokio::task::JoinSet::new();
     for _ in 0..2 {
-        let settings = Settings {
-            url: redis.url(),
-            // Beside other work a pause is no failure.
-            response_timeout_ms: 1_000,
-            ttl_s: 600,
-            ..Settings::default()
-        };
-        let cache = Cache::start(settings, &tasks).expect("the settings are good");
-        until("the cache is there", || cache.is_there()).await;
+        let cache = open(&redis, &tasks).await;
         for _ in 0..4 {
             readers.spawn(read_for_ever(cache.clone(), Arc::clone(&truth), random.next_number()));
         }
@@ -200,14 +199,14 @@ async fn a_cache_that_hangs_costs_one_time_out() {
     let begun = Instant::now();
     assert!(matches!(cache.look("lamp").await, Look::Away));
     let first = begun.elapsed();
-    assert!(first < Duration::from_secs(1), "the first waits {first:?}");
+    assert!(first < Duration::from_secs(5), "the first waits {first:?}");
     let begun = Instant::now();
     for _ in 0..1_000 {
         assert!(matches!(cache.look("lamp").await, Look::Away));
         cache.forget(&["lamp".to_owned()]).await;
     }
     let others = begun.elapsed();
-    assert!(others < Duration::from_millis(100), "a thousand others wait {others:?}");
+    assert!(others < Duration::from_secs(1), "a thousand others wait {others:?}");
     assert_eq!((read(&cache.stats().losses), read(&cache.stats().skipped)), (1, 1_000));
     redis.signal("CONT");
     until("the cache is back", || cache.is_there()).await;
@@ -242,7 +241,7 @@ async fn a_cache_that_somebody_empties_begins_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_says_has_changed_goes_by_its_time() {
     let (redis, tasks) = (redis(), Tasks::default());
-    let settings = Settings { url: redis.url(), ttl_s: 1, ..Settings::default() };
+    let settings = Settings { ttl_s: 1, ..patient(&redis) };
     let cache = Cache::start(settings, &tasks).expect("the settings are good");
     until("the cache is there", || cache.is_there()).await;
     assert!(fill(&cache, &missing(&cache, "lamp").await, 1).await);
@@ -252,4 +251,23 @@ async fn what_nobody_says_has_changed_goes_by_its_time() {
         }
     });
     assert!(gone.await.is_ok(), "it stays for ever");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_rediss_nothing_is_said_in_the_clear() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it listens");
+    let url = format!("rediss://:hush@{address}");
+    let settings = Settings { url, ..Settings::default() };
+    let tasks = Tasks::default();
+    let cache = Cache::start(settings, &tasks).expect("the settings are good");
+    let first = tokio::task::spawn_blocking(move || {
+        let (mut stream, _) = listener.accept()?;
+        let mut first = [0; 3];
+        stream.read_exact(&mut first).map(|()| first)
+    });
+    let first = timeout(PATIENCE, first).await.expect("it connects").expect("the thread ends");
+    // A record of the handshake, of TLS 1.
+    assert_eq!(first.expect("it says something")[..2], [0x16, 3]);
+    assert!(!cache.is_there() && cache.place() == address.to_string());
 }

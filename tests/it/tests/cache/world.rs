@@ -21,6 +21,8 @@ impl World {
         let redis = Arc::new(tokio::task::block_in_place(Redis::start));
         let options = Options::demo().cached_by(Arc::clone(&redis));
         let options = options.set("MILLRACE_REDIS__TTL_S", "3600");
+        // Beside other work a pause is no failure.
+        let options = options.set("MILLRACE_REDIS__RESPONSE_TIMEOUT_MS", "1000");
         let world = Self { redis, server: Server::start_with(options).await };
         world.until_used().await;
         world
