@@ -17,7 +17,7 @@ run: tools   ## Run every service in one process, with demo data: HTTP 127.0.0.1
 	@cargo xtask ui build --if-node
 	cargo run --profile ship-test --locked -p millrace -- up --demo --data $(DATA)
 
-up-distributed: tools   ## Run a process per service over Kafka and PostgreSQL until Ctrl-C (TRACE=1: with Zipkin; CHECK=1: try it, stop).
+up-distributed: tools   ## Run a process per service over Kafka, PostgreSQL and Redis until Ctrl-C (TRACE=1: with Zipkin; CHECK=1: try it, stop).
 	@cargo xtask ui build --if-node
 	cargo build --profile ship-test --locked -p millrace
 	@DATA=$(DATA) MILLRACE_BIN=$(CARGO_TARGET_DIR)/ship-test/millrace cargo xtask up-distributed $(if $(CHECK),--check)

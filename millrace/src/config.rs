@@ -44,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) tracing: telemetry::trace::Settings,
     /// How events travel between services.
     pub(crate) bus: BusKind,
+    /// The cache that edges share, where events travel over Kafka.
+    pub(crate) redis: cache::Settings,
     /// The brokers, where events travel over Kafka.
     pub(crate) kafka: bus::kafka::Settings,
     /// Where services are that run in other processes.
@@ -179,6 +181,7 @@ impl Default for Config {
             log: Log::default(),
             tracing: telemetry::trace::Settings::default(),
             bus: BusKind::Embedded,
+            redis: cache::Settings::default(),
             kafka: bus::kafka::Settings::default(),
             services: Addresses::default(),
             compat: Compat::default(),
@@ -302,6 +305,12 @@ fn merge(mut file: Table, environment: &[(String, String)]) -> anyhow::Result<Co
     if config.bus == BusKind::Embedded && !config.compat.profiles.is_empty() {
         bail!("compat.profiles: mirrors are topics of Kafka; set bus = \"kafka\", or name none");
     }
+    if config.bus == BusKind::Embedded && config.redis.is_on() {
+        bail!(
+            "redis.url: events over Kafka keep the shared cache right; set bus = \"kafka\", or leave \
+             redis.url empty"
+        );
+    }
     Ok(config)
 }
 
@@ -390,6 +399,8 @@ mod tests {
             ("[services.tax]\nurl = 'http://x:1'", &[], "tax"),
             ("bus = 'kafka'\n[compat]\nprofiles = ['003']", &[], "profiles"),
             ("[compat]\nprofiles = ['004']", &[], "compat.profiles"),
+            ("bus = 'kafka'\n[redis]\naddress = 'x'", &[], "address"),
+            ("", &[("REDIS__URL", "redis://:hush@cache")], "redis.url"),
         ] {
             let error = format!("{:#}", merged(file, environment).unwrap_err());
             assert!(error.contains(named), "{file}: {error}");
@@ -413,7 +424,8 @@ mod tests {
         let mut table: Table = "url = 'smtp://me:pass@host'\npassword = ''".parse().unwrap();
         hide_secrets(&mut table);
         assert_eq!(table.to_string(), "password = \"\"\nurl = \"(hidden)\"\n");
-        let file = "[database]\nurl = 'postgres://me:hush@db/shop'\n\
+        let file = "bus = 'kafka'\n[redis]\nurl = 'redis://:hush@cache:6379'\n\
+                    [database]\nurl = 'postgres://me:hush@db/shop'\n\
                     [services.order]\nurl = 'http://there:1'\ndatabase = 'postgres://me:hush@o/x'";
         let printed = merged(file, &[]).unwrap().to_toml().unwrap();
         assert!(!printed.contains("hush") && printed.contains("http://there:1"), "{printed}");

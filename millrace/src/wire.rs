@@ -11,6 +11,7 @@ mod mirrors;
 mod neighbours;
 mod operations;
 mod push;
+mod reads;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -170,6 +171,8 @@ pub(crate) async fn assemble(config: &Config, chosen: &Chosen) -> anyhow::Result
     let is_needed = |name: &str| chosen.has("edge") && name == "order";
     let neighbours = Neighbours::new(&doors, &tasks, is_needed)?;
     let hooks = own.hooks(neighbours, answered(&metrics));
+    let reads = reads::open(config, chosen, &metrics, &tasks)?;
+    let hooks = reads::told(hooks, reads.as_ref());
     let (services, http) = if chosen.has("edge") {
         let services = edge::Services {
             orders: OrdersClient::new(doors.to("order", &tasks)?),
@@ -181,8 +184,8 @@ pub(crate) async fn assemble(config: &Config, chosen: &Chosen) -> anyhow::Result
         };
         let ways = push::Ways { config, services: &services, metrics: &metrics, tasks: &tasks };
         let whole = chosen.is_all_tables().then(|| store.clone()).flatten();
-        let live = ways.open(whole).await?;
-        let http = edge::router(services.clone(), config.edge.clone(), hooks, live);
+        let live = ways.open(whole, reads.as_ref()).await?;
+        let http = edge::router(services.clone(), config.edge.clone(), hooks, live, reads);
         (Some(services), http)
     } else {
         (None, edge::probes(hooks))

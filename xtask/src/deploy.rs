@@ -38,6 +38,7 @@ const CHARTS: [(&str, &[&str]); 5] = [
             DISTRIBUTED,
             BROKERS,
             r#"compat.profiles=["000", "004"]"#,
+            "redis.enabled=true",
             r#"tracing={"otlp": "http://collector:4317", "sampling": 0.1}"#,
             r#"database.existingSecret={"name": "database", "key": "address"}"#,
             r#"database.services.order.existingSecret={"name": "orders", "key": "address"}"#,

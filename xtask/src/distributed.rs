@@ -1,5 +1,5 @@
 //! `make up-distributed`: the product as people run it who need more than one process, without any
-//! container: Kafka, PostgreSQL, and with `TRACE=1` a collector and Zipkin, then a process per service with the
+//! container: Kafka, PostgreSQL, Redis, and with `TRACE=1` a collector and Zipkin, then a process per service with the
 //! mirrors on and demo data, in the foreground until Ctrl-C ends them all in order.
 //!
 //! With `--check` it ends by itself: it places the order of the README, scrapes every process, and
@@ -48,6 +48,7 @@ struct Ports {
     grpc: u16,
     kafka: u16,
     postgres: u16,
+    redis: u16,
     otlp: u16,
     zipkin: u16,
 }
@@ -66,6 +67,7 @@ impl Ports {
             grpc: port("GRPC_PORT", 9090)?,
             kafka: port("KAFKA_PORT", 9092)?,
             postgres: port("POSTGRES_PORT", 5432)?,
+            redis: port("REDIS_PORT", 6379)?,
             otlp: port("OTLP_PORT", 4317)?,
             zipkin: port("ZIPKIN_PORT", 9411)?,
         })
@@ -84,6 +86,7 @@ impl Ports {
         let mut wanted = vec![
             one(self.kafka, "Kafka", "KAFKA_PORT"),
             one(self.kafka.saturating_add(1), "Kafka's controller", "KAFKA_PORT"),
+            one(self.redis, "Redis", "REDIS_PORT"),
         ];
         for service in SERVICES {
             let (http, grpc) = self.of(service);
@@ -197,7 +200,10 @@ impl Street {
 
     fn up(&mut self, program: &Path, traced: bool) -> Result<()> {
         // What has to be fetched or built takes minutes the first time: nobody waits for it running.
-        let mut servers = vec![("kafka", servers::kafka(&self.folder, self.ports.kafka)?)];
+        let mut servers = vec![
+            ("kafka", servers::kafka(&self.folder, self.ports.kafka)?),
+            ("redis", servers::redis(&self.folder, self.ports.redis)?),
+        ];
         if self.stored == Stored::Postgres {
             servers.push(("postgres", servers::postgres(&self.folder, self.ports.postgres)?));
         }
@@ -211,6 +217,8 @@ impl Street {
         }
         let kafka_at = local(self.ports.kafka);
         self.wait("kafka", || servers::kafka_answers(kafka_at))?;
+        let redis_at = local(self.ports.redis);
+        self.wait("redis", || servers::redis_answers(redis_at))?;
         if self.stored == Stored::Postgres {
             let port = self.ports.postgres;
             self.wait("postgres", || servers::postgres_answers(port))?;
@@ -263,6 +271,7 @@ impl Street {
             command.env("MILLRACE_TRACING__OTLP", format!("http://{}", local(self.ports.otlp)));
         }
         if service == "edge" {
+            command.env("MILLRACE_REDIS__URL", format!("redis://{}", local(self.ports.redis)));
             command.arg("--demo");
         }
         command
@@ -319,6 +328,7 @@ impl Street {
             ports.http
         );
         println!("  Kafka      127.0.0.1:{}", ports.kafka);
+        println!("  Redis      127.0.0.1:{}", ports.redis);
         if self.stored == Stored::Postgres {
             println!("  PostgreSQL 127.0.0.1:{}", ports.postgres);
         }
@@ -355,14 +365,15 @@ mod tests {
     use super::*;
 
     fn ports() -> Ports {
-        Ports { http: 8090, grpc: 9090, kafka: 9092, postgres: 5432, otlp: 4317, zipkin: 9411 }
+        let (kafka, postgres, redis) = (9092, 5432, 6379);
+        Ports { http: 8090, grpc: 9090, kafka, postgres, redis, otlp: 4317, zipkin: 9411 }
     }
 
     #[test]
     fn no_two_listen_on_one_port() {
         let mut wanted: Vec<_> =
             ports().wanted(Stored::Postgres, true).iter().map(|one| one.port).collect();
-        assert_eq!(wanted.len(), 2 + 2 * SERVICES.len() + 3);
+        assert_eq!(wanted.len(), 3 + 2 * SERVICES.len() + 3);
         wanted.sort_unstable();
         let count = wanted.len();
         wanted.dedup();

@@ -79,6 +79,11 @@ pub(crate) fn databases() -> Result<()> {
     prepare(&MARIADB).map(drop)
 }
 
+/// The server of Redis, installed if that is needed and allowed.
+pub(crate) fn redis() -> Result<PathBuf> {
+    prepare(&REDIS)
+}
+
 /// The server of PostgreSQL; its other programs are beside it.
 pub(crate) fn postgres() -> Result<PathBuf> {
     prepare(&POSTGRES)

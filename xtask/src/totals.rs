@@ -118,6 +118,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     // What the tests start beside cargo's own programs.
     maven::kafka()?;
     parts::databases()?;
+    parts::redis()?;
     kafka_clients::prepare(root)?;
     deploy::check(root)?;
     let mut command = gates::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);

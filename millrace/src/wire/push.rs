@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bus::kafka::{self, ListenerStats};
 use contracts::Clock;
 use contracts::clock::SystemClock;
-use edge::Live;
+use edge::{Live, Reads};
 use live::hub::{Protocol, Stats};
 use store::{Store, StoreError};
 use telemetry::{Metrics, Tasks};
+use tokio::runtime::Handle;
 
 use crate::config::{BusKind, Config};
 
@@ -26,10 +27,15 @@ pub(super) struct Ways<'a> {
 
 impl Ways<'_> {
     /// Starts live push; `whole` is the store of this process if it holds what all services commit.
-    pub(super) async fn open(&self, whole: Option<Store>) -> anyhow::Result<Live> {
+    /// `reads` forgets what is heard before anybody is told of it.
+    pub(super) async fn open(
+        &self,
+        whole: Option<Store>,
+        reads: Option<&Arc<Reads>>,
+    ) -> anyhow::Result<Live> {
         let live = match (whole, self.config.bus) {
             (Some(store), _) => self.hearing_store(&store)?,
-            (None, BusKind::Kafka) => self.hearing_topics().await?,
+            (None, BusKind::Kafka) => self.hearing_topics(reads).await?,
             (None, BusKind::Embedded) => self.hearing_nothing(),
         };
         tell_of_push(self.metrics, &live);
@@ -60,7 +66,7 @@ impl Ways<'_> {
     }
 
     /// Hears the topics, as every other edge does.
-    async fn hearing_topics(&self) -> anyhow::Result<Live> {
+    async fn hearing_topics(&self, reads: Option<&Arc<Reads>>) -> anyhow::Result<Live> {
         let client = kafka::Client::connect(self.config.kafka.clone(), Vec::new(), self.tasks);
         let client = client.await?;
         let asked = client.clone();
@@ -76,10 +82,23 @@ impl Ways<'_> {
         let settings = self.config.edge.live.clone();
         let live = Live::on_shared_log(settings, recall, clock, self.tasks.clone());
         let feed = live.feed();
+        let (forgetting, runtime) = (reads.map(Arc::clone), Handle::current());
         let hear = move |heard: kafka::Heard| {
+            if let Some(reads) = &forgetting {
+                let events = heard.events.iter().map(|(_, event)| &**event);
+                // As long as the cache may take to answer, once; then it is given up.
+                runtime.block_on(reads.heard(events, heard.has_gap));
+            }
             feed.heard(&heard.events, heard.up_to, heard.has_gap);
         };
-        let stats = kafka::listen(&client, &Live::TOPICS, now, Box::new(hear), self.tasks)?;
+        let mut topics = Live::TOPICS.to_vec();
+        if reads.is_some() {
+            topics.extend(Reads::TOPICS.iter().filter(|topic| !Live::TOPICS.contains(topic)));
+        }
+        let stats = kafka::listen(&client, &topics, now, Box::new(hear), self.tasks)?;
+        if let Some(reads) = reads {
+            reads.heard_by(super::reads::hearing(&stats));
+        }
         tell_of_listener(self.metrics, &stats);
         Ok(live)
     }

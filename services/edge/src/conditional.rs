@@ -60,6 +60,11 @@ impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
 }
 
 impl IfNoneMatch {
+    /// Whether the caller says what it has.
+    pub(crate) fn is_said(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Whether the caller has version `version` already. Tags are compared weakly.
     pub(crate) fn has_seen(&self, version: u64) -> bool {
         let Some(value) = &self.0 else { return false };

@@ -36,6 +36,7 @@ use crate::error::Refusal;
 use crate::limits::{Gate, outermost};
 use crate::openapi::Described;
 use crate::openapi::document;
+use crate::reads::forget_changed;
 
 /// A way in: where, how, by which handler, and what it says of itself.
 pub(crate) struct Route {
@@ -107,6 +108,9 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
     }
     // What SockJS has below its path is its own protocol, not described as ours.
     let sockjs = live::sockjs::routes(edge.sockjs.clone());
+    if edge.reads.is_some() {
+        router = router.layer(from_fn_with_state(Arc::clone(&edge), forget_changed));
+    }
     router
         .route_service("/ws-orders/", sockjs.clone())
         .route_service("/ws-orders/{*rest}", sockjs)

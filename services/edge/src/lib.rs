@@ -25,6 +25,9 @@ mod paging;
 mod prefer;
 mod problem;
 mod push;
+mod reads;
+
+pub use reads::{Hearing, Reads};
 
 pub use push::{Dated, Feed, Live, LiveSettings, ReadLog, Recall};
 
@@ -167,6 +170,8 @@ struct Edge {
     settings: Settings,
     hooks: Hooks,
     live: Live,
+    /// The cache before the services, if there is one.
+    reads: Option<Arc<Reads>>,
     /// STOMP for everybody who listens.
     stomp: Arc<live::stomp::Server>,
     /// The same through SockJS.
@@ -178,10 +183,17 @@ struct Edge {
 }
 
 impl Edge {
-    fn new(services: Services, settings: Settings, hooks: Hooks, live: Live) -> Self {
+    fn new(
+        services: Services,
+        settings: Settings,
+        hooks: Hooks,
+        live: Live,
+        reads: Option<Arc<Reads>>,
+    ) -> Self {
         let batches = Arc::new(Semaphore::new(settings.batches_in_flight_max));
         let (stomp, sockjs) = live.talkers();
-        Self { services, settings, hooks, live, stomp, sockjs, batches, audits: Semaphore::new(1) }
+        let audits = Semaphore::new(1);
+        Self { services, settings, hooks, live, reads, stomp, sockjs, batches, audits }
     }
 
     fn body_timeout(&self) -> Duration {
@@ -193,9 +205,15 @@ impl Edge {
     }
 }
 
-/// All of the HTTP interface.
-pub fn router(services: Services, settings: Settings, hooks: Hooks, live: Live) -> Router {
-    http::router(Arc::new(Edge::new(services, settings, hooks, live)))
+/// All of the HTTP interface; `reads` is the cache that readers are answered from, if there is one.
+pub fn router(
+    services: Services,
+    settings: Settings,
+    hooks: Hooks,
+    live: Live,
+    reads: Option<Arc<Reads>>,
+) -> Router {
+    http::router(Arc::new(Edge::new(services, settings, hooks, live, reads)))
 }
 
 /// Probes and metrics alone: what a process serves over HTTP that runs other services only.

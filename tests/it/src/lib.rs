@@ -5,6 +5,7 @@
 //! - [`Server`] is the running product; [`program`] finds it and runs its other commands.
 //! - [`Broker`] is a real Kafka broker of the tests' own.
 //! - [`Database`] is a real PostgreSQL or MariaDB of the tests' own.
+//! - [`Redis`] is a real Redis of the tests' own.
 //! - [`Client`] speaks HTTP. An answer that was not read to its end is [`client::Lost`]: neither yes
 //!   nor no.
 //! - [`Shop`] has the words of the business: products, orders, what became of them.
@@ -22,6 +23,7 @@ pub mod database;
 mod process;
 pub mod program;
 mod random;
+pub mod redis;
 mod server;
 pub mod shop;
 pub mod siege;
@@ -30,5 +32,6 @@ pub use broker::Broker;
 pub use client::{Answer, Client, Lost};
 pub use database::Database;
 pub use random::Random;
+pub use redis::Redis;
 pub use server::{Options, Server, is_distributed};
 pub use shop::{Shop, line, lines, number, text, with_token};

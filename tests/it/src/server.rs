@@ -18,6 +18,7 @@ use crate::client::{Call, Client};
 use crate::database::{self, Database};
 use crate::process::{LOOK, Process, log_of};
 use crate::program;
+use crate::redis::Redis;
 use crate::shop::Shop;
 
 /// The variable that chooses how the product runs: `distributed`, or one process.
@@ -50,6 +51,7 @@ pub struct Options {
     broker: Option<Arc<Broker>>,
     database: Option<Arc<Database>>,
     twins: &'static [&'static str],
+    redis: Option<Arc<Redis>>,
     config: String,
     /// Variables of every process; `{service}` in a value is the name of what it runs.
     settings: Vec<(String, String)>,
@@ -98,6 +100,13 @@ impl Options {
         self
     }
 
+    /// The same, as a process for each service, with this cache instead of the one that tests share.
+    #[must_use]
+    pub fn cached_by(mut self, redis: Arc<Redis>) -> Self {
+        (self.distributed, self.redis) = (true, Some(redis));
+        self
+    }
+
     /// The same, with this configuration file.
     #[must_use]
     pub fn config(mut self, toml: &str) -> Self {
@@ -119,6 +128,8 @@ pub struct Server {
     broker: Option<Arc<Broker>>,
     /// Where their stores are, if they are on a server.
     database: Option<(Arc<Database>, String)>,
+    /// Their cache, if they have one; it lives as long as they do.
+    _redis: Option<Arc<Redis>>,
     http: Client,
     url: String,
     grpc: SocketAddr,
@@ -172,7 +183,7 @@ impl Server {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (mut environment, mut broker) = (Vec::new(), None);
+        let (mut environment, mut broker, mut redis) = (Vec::new(), None, None);
         let parts = if options.distributed || is_distributed() {
             let shared = if let Some(broker) = options.broker.clone() {
                 broker
@@ -185,6 +196,7 @@ impl Server {
             let mut parts: Vec<_> = SERVICES.into_iter().map(part).collect();
             parts.extend(options.twins.iter().map(|twin| Part { is_twin: true, ..part(*twin) }));
             environment = distributed(&shared, &parts);
+            redis = Some(Redis::given_or_shared(options.redis.clone(), &mut environment).await);
             broker = Some(shared);
             parts
         } else {
@@ -212,6 +224,7 @@ impl Server {
             environment,
             broker,
             database,
+            _redis: redis,
             http: Client::new(nowhere),
             url: String::new(),
             grpc: nowhere,

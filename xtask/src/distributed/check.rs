@@ -78,6 +78,13 @@ pub(super) fn run(ports: &Ports, traced: bool) -> Result<()> {
         Ok((order["status"] == "confirmed").then_some(()))
     })?;
     println!("== check: order {id} is confirmed ({} ms)", begun.elapsed().as_millis());
+    until("the edge uses its cache", || {
+        let (_, body) = ask(ports.http, "/readyz", None)?;
+        let health: Value = serde_json::from_str(&body).unwrap_or_default();
+        let mut parts = health["parts"].as_array().into_iter().flatten();
+        Ok(parts.any(|part| part["name"] == "cache" && part["ok"] == true).then_some(()))
+    })?;
+    println!("== check: the edge uses its cache");
     for service in SERVICES {
         let (http, _) = ports.of(service);
         let (status, text) = ask(http, "/metrics", None)?;

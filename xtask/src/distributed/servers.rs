@@ -152,6 +152,28 @@ pub(super) fn postgres_answers(port: u16) -> bool {
     asked.status().is_ok_and(|status| status.success())
 }
 
+/// Redis as a cache: it keeps nothing over a restart, and gives up what was read least recently.
+pub(super) fn redis(folder: &Path, port: u16) -> Result<Command> {
+    let mut redis = Command::new(parts::redis()?);
+    redis.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
+    redis.args(["--save", "", "--appendonly", "no", "--maxmemory", "128mb"]);
+    redis.args(["--maxmemory-policy", "allkeys-lru", "--dir"]).arg(folder);
+    Ok(redis)
+}
+
+/// Whether Redis answers.
+pub(super) fn redis_answers(address: SocketAddr) -> bool {
+    let mut answer = [0; 5];
+    let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) else {
+        return false;
+    };
+    let patience = stream.set_read_timeout(Some(Duration::from_secs(1)));
+    patience.is_ok()
+        && stream.write_all(b"PING\r\n").is_ok()
+        && stream.read_exact(&mut answer).is_ok()
+        && &answer == b"+PONG"
+}
+
 fn done(command: &mut Command) -> Result<()> {
     let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
     if !output.status.success() {

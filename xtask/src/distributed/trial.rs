@@ -70,6 +70,7 @@ impl Place {
                 grpc: at(10),
                 kafka: at(20),
                 postgres: at(30),
+                redis: at(35),
                 otlp: at(40),
                 zipkin: at(50),
             };
@@ -113,12 +114,13 @@ impl Place {
         }
         make.current_dir(root).arg("up-distributed").args(words);
         make.arg(format!("DATA={}", self.data.display()));
-        let Ports { http, grpc, kafka, postgres, otlp, zipkin } = self.ports;
+        let Ports { http, grpc, kafka, postgres, redis, otlp, zipkin } = self.ports;
         for (name, port) in [
             ("HTTP_PORT", http),
             ("GRPC_PORT", grpc),
             ("KAFKA_PORT", kafka),
             ("POSTGRES_PORT", postgres),
+            ("REDIS_PORT", redis),
             ("OTLP_PORT", otlp),
             ("ZIPKIN_PORT", zipkin),
         ] {

@@ -47,6 +47,8 @@ pub struct ListenerStats {
     pub unknown: AtomicU64,
     /// Times that the log had lost what was to be heard next.
     pub gaps: AtomicU64,
+    /// Times that it could not hear.
+    pub failures: AtomicU64,
     /// Whether it hears: 1 once it has begun and no broker has failed it since.
     pub is_hearing: AtomicU64,
 }
@@ -235,7 +237,7 @@ impl Listener {
     fn begin(&self) -> Result<(), KafkaError> {
         let places = places(&self.kafka, &self.names, self.partitions, self.since)?;
         assign(&self.kafka, places.iter())?;
-        self.stats.is_hearing.store(1, Ordering::Relaxed);
+        self.stats.is_hearing.store(1, Ordering::Release);
         Ok(())
     }
 
@@ -247,7 +249,7 @@ impl Listener {
                 None => break,
                 Some(Ok(message)) => {
                     wait = Duration::ZERO;
-                    self.stats.is_hearing.store(1, Ordering::Relaxed);
+                    self.stats.is_hearing.store(1, Ordering::Release);
                     let time = time_of(&message);
                     self.newest = self.newest.max(time);
                     match decoded(&message) {
@@ -269,7 +271,8 @@ impl Listener {
 
     /// Whether something is lost.
     fn failed(&mut self, error: &Cause) -> bool {
-        self.stats.is_hearing.store(0, Ordering::Relaxed);
+        self.stats.is_hearing.store(0, Ordering::Release);
+        count(&self.stats.failures, 1);
         let reset = RDKafkaErrorCode::AutoOffsetReset;
         let is_lost = matches!(error, Cause::MessageConsumption(code) if *code == reset);
         let what = if is_lost {

@@ -192,6 +192,7 @@ pub(super) async fn place_one(
     let mut orders = edge.services.orders.clone();
     let placed = call_within(edge, wait.span(), orders.place_order(request)).await?;
     let order = present(placed.order, "the order")?;
+    edge.shows(std::slice::from_ref(&order)).await;
     let is_outcome = wait.is_wanted() && OrderStatus::of(order.status).is_settled();
     let status = if is_outcome { StatusCode::OK } else { StatusCode::ACCEPTED };
     let mut response = shown(status, &order)?;
@@ -228,6 +229,7 @@ async fn list(State(edge): State<Arc<Edge>>, query: RawQuery) -> Result<Response
     };
     let mut orders = edge.services.orders.clone();
     let page = call(&edge, orders.list_orders(request)).await?;
+    edge.shows(&page.orders).await;
     query.page(page.orders.iter().map(Order::from).collect(), &page.next_cursor)
 }
 
@@ -249,9 +251,15 @@ async fn show(
     wait: Wait,
     seen: IfNoneMatch,
 ) -> Result<Response, Refusal> {
-    let request = v1::GetOrderRequest { order_id, wait_ms: wait.millis() };
+    let request = v1::GetOrderRequest { order_id: order_id.clone(), wait_ms: wait.millis() };
     let mut orders = edge.services.orders.clone();
-    let answer = call_within(&edge, wait.span(), orders.get_order(request)).await?;
+    let ask = async {
+        let answer = call_within(&edge, wait.span(), orders.get_order(request)).await?;
+        edge.shows(answer.order.as_slice()).await;
+        Ok(answer)
+    };
+    let answer =
+        if wait.is_wanted() { ask.await? } else { edge.read_order(&order_id, ask).await? };
     let order = present(answer.order, "the order")?;
     let mut response = if seen.has_seen(order.version) {
         conditional::not_modified(order.version)

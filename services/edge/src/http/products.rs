@@ -22,6 +22,7 @@ use crate::idempotency::{self, Key};
 use crate::json::{self, Json};
 use crate::openapi::{AnswerHeader, HeaderUse, Tag, operation};
 use crate::paging::{Kind, Param, RawQuery};
+use crate::reads::{Thing, product_version};
 
 const LIST: &[Param] = &[
     Param::new("status", Kind::Word(ProductStatus::words), "Products in this state."),
@@ -149,7 +150,9 @@ async fn show(
     seen: IfNoneMatch,
 ) -> Result<Response, Refusal> {
     let mut catalog = edge.services.catalog.clone();
-    let answer = call(&edge, catalog.get_product(v1::GetProductRequest { sku })).await?;
+    let request = v1::GetProductRequest { sku: sku.clone() };
+    let ask = call(&edge, catalog.get_product(request));
+    let answer = edge.read((Thing::Product, &sku), product_version, ask).await?;
     let product = present(answer.product, "the product")?;
     if seen.has_seen(product.version) {
         return Ok(conditional::not_modified(product.version));

@@ -24,6 +24,7 @@ use crate::idempotency::{self, Key};
 use crate::json::{self, Json};
 use crate::openapi::{AnswerHeader, Described, HeaderUse, Tag, operation};
 use crate::paging::{Kind, Param, Query, RawQuery};
+use crate::reads::{Thing, stock_version};
 
 const LOCATION: Param = Param::new("location", Kind::Text, "Only this location.");
 
@@ -191,8 +192,14 @@ async fn show(
         return show_as_of(&edge, sku, &query, as_of).await;
     }
     let request = v1::GetStockRequest { sku: sku.clone(), location: query.text("location") };
+    let is_whole = request.location.is_empty();
     let mut inventory = edge.services.inventory.clone();
-    let answer = call(&edge, inventory.get_stock(request)).await?;
+    let ask = call(&edge, inventory.get_stock(request));
+    let answer = if is_whole {
+        edge.read((Thing::Stock, &sku), stock_version, ask).await?
+    } else {
+        ask.await?
+    };
     let Some((stock, version)) = Stock::of(&answer) else {
         return Err(Problem::not_found(format!("there is no stock of `{sku}`")).into());
     };

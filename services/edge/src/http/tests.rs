@@ -57,7 +57,7 @@ fn silent() -> Process {
 }
 
 fn edge(settings: Settings) -> Router {
-    crate::router(absent(), settings, hooks(true), live())
+    crate::router(absent(), settings, hooks(true), live(), None)
 }
 
 /// Live push that hears nothing.
@@ -253,6 +253,7 @@ async fn probes_say_what_the_hooks_say() {
             Settings::default(),
             hooks(ready.load(Ordering::SeqCst)),
             live(),
+            None,
         );
         let expected = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let answered = send(router.clone(), request("GET", "/readyz", &[], "")).await;
@@ -289,7 +290,7 @@ async fn a_part_that_does_not_work_degrades_what_can_be_served_all_the_same() {
 async fn a_panic_ends_one_request_and_is_told_as_a_problem() {
     let mut hooks = hooks(true);
     hooks.metrics = Arc::new(|| panic!("a metric is broken"));
-    let router = crate::router(absent(), Settings::default(), hooks, live());
+    let router = crate::router(absent(), Settings::default(), hooks, live(), None);
     let answered = send(router.clone(), request("GET", "/metrics", &[], "")).await;
     assert_eq!((answered.status, answered.slug().as_str()), (500, "internal-error"));
     assert_eq!(send(router, request("GET", "/livez", &[], "")).await.status, 200);
