@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::environment::variable;
-use crate::{gates, maven};
+use crate::{gates, maven, parts};
 
 /// Runs the sieges that `arguments` name: `cargo xtask faults`.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
@@ -13,6 +13,9 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
         arguments.iter().any(|word| ["--help", "-h", "--list"].contains(&word.as_str()));
     if !only_tells {
         maven::kafka()?;
+        if arguments.iter().any(|word| word.contains("postgres") || word.contains("mariadb")) {
+            parts::databases()?;
+        }
         if variable("MILLRACE_BIN").is_none() {
             let product = ["build", "--locked", "--profile", "ship-test", "-p", "millrace"];
             step(root, &product, &[])?;
