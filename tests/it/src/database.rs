@@ -66,8 +66,8 @@ fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// The folder with the programs of a server.
-fn programs(kind: Kind) -> PathBuf {
+/// The program of a server, if it is installed.
+fn program(kind: Kind) -> Option<PathBuf> {
     let (named, program) = match kind {
         Kind::Postgres => ("MILLRACE_POSTGRES", "postgres"),
         Kind::Mariadb => ("MILLRACE_MARIADB", "mariadbd"),
@@ -80,11 +80,14 @@ fn programs(kind: Kind) -> PathBuf {
     versions.sort();
     let given = variable(named).map(PathBuf::from).into_iter();
     let places = given.chain(versions.into_iter().rev()).chain(on_path);
-    let found =
-        places.chain([PathBuf::from("/usr/sbin").join(program)]).find(|file| file.is_file());
+    places.chain([PathBuf::from("/usr/sbin").join(program)]).find(|file| file.is_file())
+}
+
+/// The folder with the programs of a server.
+fn programs(kind: Kind) -> PathBuf {
     let name = if kind == Kind::Postgres { "postgres" } else { "mariadb" };
-    let found = found.unwrap_or_else(|| {
-        panic!("`{program}` is missing: run `cargo xtask parts {name}`, or `make test`")
+    let found = program(kind).unwrap_or_else(|| {
+        panic!("{} is missing: run `cargo xtask parts {name}`, or `make test`", kind.name())
     });
     let found = fs::canonicalize(&found).unwrap_or(found);
     found.parent().map(Path::to_owned).unwrap_or_default()
@@ -95,7 +98,24 @@ fn is_root() -> bool {
     asked.stdout.trim_ascii() == b"0"
 }
 
+impl Kind {
+    /// As a table shows it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "PostgreSQL",
+            Self::Mariadb => "MariaDB",
+        }
+    }
+}
+
 impl Database {
+    /// Whether such a server is installed.
+    #[must_use]
+    pub fn is_found(kind: Kind) -> bool {
+        program(kind).is_some()
+    }
+
     /// The server that the tests of this process share.
     #[must_use]
     pub fn shared(kind: Kind) -> Arc<Self> {
@@ -257,6 +277,55 @@ impl Database {
         // The end of the pipe is the end of the server; its shell waits for it.
         drop(process.stdin.take());
         process.wait().expect("our own child can be waited for");
+    }
+
+    /// Ends it as its operator would who is in a hurry: sessions are cut off, what is committed is written.
+    ///
+    /// # Panics
+    ///
+    /// If it is not running, or does not end.
+    pub fn shut_down(&self) {
+        let port = self.address.port().to_string();
+        match self.kind {
+            Kind::Postgres => {
+                let data = self.data();
+                let data = data.to_str().expect("a temporary folder has a plain name");
+                let words = self.command("pg_ctl");
+                Self::run(&words, &["stop", "-s", "-w", "-m", "fast", "-D", data]);
+            }
+            Kind::Mariadb => {
+                let user = ["--no-defaults", "-h", "127.0.0.1", "-P", &port, "-u", "root"];
+                let words = ["mariadb-admin".into()];
+                Self::run(&words, &[&user[..], &["shutdown"]].concat());
+            }
+        }
+        // Only its shell is left.
+        self.kill_9();
+    }
+
+    /// Removes a place that nobody uses any more.
+    ///
+    /// # Panics
+    ///
+    /// If the server refuses.
+    pub fn remove(&self, address: &str) {
+        let name = address.rsplit('/').next().unwrap_or_default();
+        match self.kind {
+            Kind::Postgres => self.sql(&format!("DROP DATABASE \"{name}\" WITH (FORCE)")),
+            Kind::Mariadb => {
+                for service in [
+                    "",
+                    "_order",
+                    "_inventory",
+                    "_catalog",
+                    "_customer",
+                    "_payment",
+                    "_notification",
+                ] {
+                    self.sql(&format!("DROP DATABASE IF EXISTS `{name}{service}`"));
+                }
+            }
+        }
     }
 
     /// The address of a place that no other test uses.

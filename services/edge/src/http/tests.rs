@@ -281,7 +281,7 @@ async fn a_part_that_does_not_work_degrades_what_can_be_served_all_the_same() {
         let readiness = Readiness { started: true, ready: true, parts: vec![part] };
         async { readiness }.boxed()
     });
-    let router = crate::router(absent(), Settings::default(), hooks, live());
+    let router = crate::router(absent(), Settings::default(), hooks, live(), None);
     let answered = send(router, request("GET", "/readyz", &[], "")).await;
     assert_eq!((answered.status, &answered.json()["status"]), (200, &json!("degraded")));
 }
