@@ -81,8 +81,8 @@ pub(super) fn run(ports: &Ports, traced: bool) -> Result<()> {
     until("the edge uses its cache", || {
         let (_, body) = ask(ports.http, "/readyz", None)?;
         let health: Value = serde_json::from_str(&body).unwrap_or_default();
-        let mut parts = health["parts"].as_array().into_iter().flatten();
-        Ok(parts.any(|part| part["name"] == "cache" && part["ok"] == true).then_some(()))
+        let mut told = health["parts"].as_array().into_iter().flatten();
+        Ok(told.any(|part| part["name"] == "cache" && part["ok"] == true).then_some(()))
     })?;
     println!("== check: the edge uses its cache");
     for service in SERVICES {
