@@ -78,7 +78,7 @@ async fn stock_and_one_customers_orders_are_watched_through_the_edge_until_the_s
             Err(end) => break end,
         }
     };
-    assert!(matches!(end.code(), Code::Unavailable | Code::Unknown | Code::Internal), "{end:?}");
+    assert_ne!(end.code(), Code::Ok, "{end:?}");
     server.revive("inventory").await;
     server.finish();
 }
