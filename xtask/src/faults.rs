@@ -14,6 +14,9 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     if !only_tells {
         maven::kafka()?;
         parts::redis()?;
+        if arguments.iter().any(|word| word.contains("postgres") || word.contains("mariadb")) {
+            parts::databases()?;
+        }
         if variable("MILLRACE_BIN").is_none() {
             let product = ["build", "--locked", "--profile", "ship-test", "-p", "millrace"];
             step(root, &product, &[])?;

@@ -95,7 +95,24 @@ fn is_root() -> bool {
     asked.stdout.trim_ascii() == b"0"
 }
 
+impl Kind {
+    /// As a table shows it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "PostgreSQL",
+            Self::Mariadb => "MariaDB",
+        }
+    }
+}
+
 impl Database {
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// The server that the tests of this process share.
     #[must_use]
     pub fn shared(kind: Kind) -> Arc<Self> {
@@ -257,6 +274,55 @@ impl Database {
         // The end of the pipe is the end of the server; its shell waits for it.
         drop(process.stdin.take());
         process.wait().expect("our own child can be waited for");
+    }
+
+    /// Ends it as its operator would who is in a hurry: sessions are cut off, what is committed is written.
+    ///
+    /// # Panics
+    ///
+    /// If it is not running, or does not end.
+    pub fn shut_down(&self) {
+        let port = self.address.port().to_string();
+        match self.kind {
+            Kind::Postgres => {
+                let data = self.data();
+                let data = data.to_str().expect("a temporary folder has a plain name");
+                let words = self.command("pg_ctl");
+                Self::run(&words, &["stop", "-s", "-w", "-m", "fast", "-D", data]);
+            }
+            Kind::Mariadb => {
+                let user = ["--no-defaults", "-h", "127.0.0.1", "-P", &port, "-u", "root"];
+                let words = ["mariadb-admin".into()];
+                Self::run(&words, &[&user[..], &["shutdown"]].concat());
+            }
+        }
+        // Only its shell is left.
+        self.kill_9();
+    }
+
+    /// Removes a place that nobody uses any more.
+    ///
+    /// # Panics
+    ///
+    /// If the server refuses.
+    pub fn remove(&self, address: &str) {
+        let name = address.rsplit('/').next().unwrap_or_default();
+        match self.kind {
+            Kind::Postgres => self.sql(&format!("DROP DATABASE \"{name}\" WITH (FORCE)")),
+            Kind::Mariadb => {
+                for service in [
+                    "",
+                    "_order",
+                    "_inventory",
+                    "_catalog",
+                    "_customer",
+                    "_payment",
+                    "_notification",
+                ] {
+                    self.sql(&format!("DROP DATABASE IF EXISTS `{name}{service}`"));
+                }
+            }
+        }
     }
 
     /// The address of a place that no other test uses.

@@ -1,9 +1,11 @@
 //! The running product: one process, or one for each service with Kafka between them.
 
+mod processes;
+
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -11,12 +13,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::broker::{Broker, free_address};
 use crate::client::{Call, Client};
 use crate::database::{self, Database};
-use crate::process::{LOOK, Process, log_of};
+use crate::process::{Process, log_of};
 use crate::program;
 use crate::redis::Redis;
 use crate::shop::Shop;
@@ -50,9 +52,10 @@ pub struct Options {
     distributed: bool,
     broker: Option<Arc<Broker>>,
     database: Option<Arc<Database>>,
-    twins: &'static [&'static str],
     redis: Option<Arc<Redis>>,
     config: String,
+    /// Services that may have a second process, which is started later.
+    seconds: Vec<&'static str>,
     /// Variables of every process; `{service}` in a value is the name of what it runs.
     settings: Vec<(String, String)>,
 }
@@ -93,10 +96,11 @@ impl Options {
         self
     }
 
-    /// The same, where each of `services` may have a second instance: [`Server::join`] starts it.
+    /// The same, with an address for a second process of `service`: everybody knows it from the start, and
+    /// it is started by [`Server::revive`], as `service-2`.
     #[must_use]
-    pub fn with_twins_of(mut self, services: &'static [&'static str]) -> Self {
-        self.twins = services;
+    pub fn with_second(mut self, service: &'static str) -> Self {
+        self.seconds.push(service);
         self
     }
 
@@ -140,8 +144,8 @@ pub struct Server {
 #[derive(Debug)]
 struct Part {
     service: Option<&'static str>,
-    /// Whether it is the second instance of its service, which runs only now and then.
-    is_twin: bool,
+    /// The service, and behind a dash the number of a process that is not its first; `all` for all of them.
+    name: String,
     /// Where its HTTP and gRPC are to be; port 0 takes a free one at each start.
     http_at: SocketAddr,
     grpc: SocketAddr,
@@ -152,14 +156,20 @@ struct Part {
 impl Part {
     fn new(service: Option<&'static str>, http_at: SocketAddr, grpc: SocketAddr) -> Self {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
-        let (is_twin, process) = (false, None);
-        Self { service, is_twin, http_at, grpc, http: Client::new(nowhere), process }
+        let name = service.unwrap_or("all").to_owned();
+        Self { service, name, http_at, grpc, http: Client::new(nowhere), process: None }
     }
 
-    /// The name of its files.
-    fn name(&self) -> String {
-        let name = self.service.unwrap_or("all");
-        if self.is_twin { format!("{name}-twin") } else { name.to_owned() }
+    /// Another process for the same service.
+    fn second(service: &'static str) -> Self {
+        let part = Self::new(Some(service), free_address(), free_address());
+        Self { name: format!("{service}-2"), ..part }
+    }
+
+    /// Whether it is the first process of what it runs: there from the start, and with tables that no
+    /// other one of them has.
+    fn is_first(&self) -> bool {
+        self.name == self.service.unwrap_or("all")
     }
 }
 
@@ -193,8 +203,8 @@ impl Server {
             };
             // Others know where a process is, so it is there again after a restart.
             let part = |service| Part::new(Some(service), free_address(), free_address());
-            let mut parts: Vec<_> = SERVICES.into_iter().map(part).collect();
-            parts.extend(options.twins.iter().map(|twin| Part { is_twin: true, ..part(*twin) }));
+            let seconds = options.seconds.iter().map(|service| Part::second(service));
+            let parts: Vec<_> = SERVICES.into_iter().map(part).chain(seconds).collect();
             environment = distributed(&shared, &parts);
             redis = Some(Redis::given_or_shared(options.redis.clone(), &mut environment).await);
             broker = Some(shared);
@@ -251,13 +261,14 @@ impl Server {
             fs::write(self.config_path(), &self.options.config)
                 .expect("the folder can be written to");
         }
-        let first = self.parts.iter().filter(|part| !part.is_twin).count();
-        for index in 0..first {
-            let command = self.command(&self.parts[index]);
-            let log = self.log_path(&self.parts[index]);
-            self.parts[index].process = Some(Process::start(command, log));
+        for index in 0..self.parts.len() {
+            if self.parts[index].is_first() {
+                let command = self.command(&self.parts[index]);
+                let log = self.log_path(&self.parts[index]);
+                self.parts[index].process = Some(Process::start(command, log));
+            }
         }
-        for part in &mut self.parts[..first] {
+        for part in self.parts.iter_mut().filter(|part| part.is_first()) {
             let process = part.process.as_mut().expect("it was started");
             let (http, grpc) = process.ready().await;
             part.http = Client::new(http);
@@ -297,21 +308,18 @@ impl Server {
     }
 
     fn log_path(&self, part: &Part) -> PathBuf {
-        self.folder.path().join(format!("{}.log", part.name()))
+        self.folder.path().join(format!("{}.log", part.name))
     }
 
     /// The last lines of the logs.
     fn log(&self) -> String {
-        let log = |part: &Part| {
-            let lines = log_of(&self.log_path(part));
-            format!("--- {}\n{lines}\n", part.name())
-        };
+        let log = |part: &Part| format!("--- {}\n{}\n", part.name, log_of(&self.log_path(part)));
         self.parts.iter().map(log).collect()
     }
 
     fn data_of(&self, part: &Part) -> PathBuf {
-        let data = self.folder.path().join("data");
-        if part.service.is_none() { data } else { data.join(part.name()) }
+        let data = self.data();
+        if part.service.is_some() { data.join(&part.name) } else { data }
     }
 
     /// The folder with its data.
@@ -409,151 +417,6 @@ impl Server {
         self.http.put(path, body)
     }
 
-    /// Ends every process at once, as a power cut would.
-    ///
-    /// # Panics
-    ///
-    /// If it is not running.
-    pub fn kill_9(&mut self) {
-        for part in &mut self.parts {
-            let is_twin = part.is_twin;
-            match part.process.take() {
-                Some(process) => process.kill_9(),
-                None => assert!(is_twin, "it is running"),
-            }
-        }
-    }
-
-    /// Starts the second instance of `service`.
-    ///
-    /// # Panics
-    ///
-    /// If it runs, is not one of the twins, or does not become ready.
-    pub async fn join(&mut self, service: &str) {
-        let place = self.twin_of(service);
-        assert!(self.parts[place].process.is_none(), "{service} has two instances");
-        let command = self.command(&self.parts[place]);
-        let mut process = Process::start(command, self.log_path(&self.parts[place]));
-        process.ready().await;
-        self.parts[place].process = Some(process);
-    }
-
-    /// Ends the second instance of `service`: at once, or as it is asked to (SIGTERM).
-    ///
-    /// # Panics
-    ///
-    /// If it does not run, or does not end when it is asked to.
-    pub fn leave(&mut self, service: &str, at_once: bool) {
-        let place = self.twin_of(service);
-        let mut process = self.parts[place].process.take().expect("it is running");
-        if at_once { process.kill_9() } else { process.end() }
-    }
-
-    fn twin_of(&self, service: &str) -> usize {
-        let is_it = |part: &Part| part.is_twin && part.service == Some(service);
-        self.parts.iter().position(is_it).expect("the service may have a second instance")
-    }
-
-    /// Ends the process that runs `service` at once, and starts it again on the same data.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such process, or it does not become ready again.
-    pub async fn kill_and_restart(&mut self, service: &str) {
-        self.kill(service);
-        self.revive(service).await;
-    }
-
-    fn place_of(&self, service: &str) -> usize {
-        let place = self.parts.iter().position(|part| part.service == Some(service));
-        place.expect("the service has a process of its own")
-    }
-
-    /// Ends the process that runs `service` at once, and leaves it so.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such process, or it does not run.
-    pub fn kill(&mut self, service: &str) {
-        let place = self.place_of(service);
-        self.parts[place].process.take().expect("it is running").kill_9();
-    }
-
-    /// Starts the process that runs `service` again, on the same data and ports.
-    ///
-    /// # Panics
-    ///
-    /// If it runs, or does not become ready.
-    pub async fn revive(&mut self, service: &str) {
-        let place = self.place_of(service);
-        assert!(self.parts[place].process.is_none(), "{service} is running");
-        let command = self.command(&self.parts[place]);
-        let mut process = Process::start(command, self.log_path(&self.parts[place]));
-        let (http, _) = process.ready().await;
-        self.parts[place].http = Client::new(http);
-        if service == "edge" {
-            (self.http, self.url) = (Client::new(http), format!("http://{http}"));
-        }
-        self.parts[place].process = Some(process);
-    }
-
-    /// Sends the process that runs `service` the signal `name`, such as `STOP`.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such process, or it does not run.
-    pub fn signal(&self, service: &str, name: &str) {
-        let process = self.parts[self.place_of(service)].process.as_ref();
-        process.expect("it is running").signal(name);
-    }
-
-    /// The ids of the processes that run.
-    #[must_use]
-    pub fn process_ids(&self) -> Vec<u32> {
-        self.parts.iter().filter_map(|part| Some(part.process.as_ref()?.id())).collect()
-    }
-
-    /// Bytes that all processes have logged.
-    #[must_use]
-    pub fn logged_bytes(&self) -> u64 {
-        let length = |part: &Part| fs::metadata(self.log_path(part)).map_or(0, |log| log.len());
-        self.parts.iter().map(length).sum()
-    }
-
-    /// Asks every process to end (SIGTERM); gives how the first that failed ended, or all of them,
-    /// and how long that took.
-    ///
-    /// # Panics
-    ///
-    /// If one does not end within `max`.
-    pub async fn stop(&mut self, max: Duration) -> (ExitStatus, Duration) {
-        let begun = Instant::now();
-        let runs = |part: &Part| !part.is_twin || part.process.is_some();
-        for part in self.parts.iter().filter(|part| runs(part)) {
-            part.process.as_ref().expect("it is running").ask_to_stop();
-        }
-        let mut outcome = ExitStatus::default();
-        for index in 0..self.parts.len() {
-            if !runs(&self.parts[index]) {
-                continue;
-            }
-            let process = self.parts[index].process.as_mut().expect("it is running");
-            let status = loop {
-                if let Some(status) = process.ended() {
-                    break status;
-                }
-                let in_time = begun.elapsed() <= max;
-                assert!(in_time, "it is still running {max:?} after SIGTERM:\n{}", self.log());
-                sleep(LOOK).await;
-            };
-            self.parts[index].process = None;
-            if outcome.success() {
-                outcome = status;
-            }
-        }
-        (outcome, begun.elapsed())
-    }
-
     /// Audits the data, beside the running process or without it.
     ///
     /// # Panics
@@ -570,7 +433,7 @@ impl Server {
         let Some((database, address)) = &self.database else {
             return program::try_audit("--data", &self.stores());
         };
-        let has_tables = |part: &&Part| part.service != Some("edge") && !part.is_twin;
+        let has_tables = |part: &&Part| part.service != Some("edge") && part.is_first();
         let schema = |part: &Part| {
             let schema = database.schema(address, part.service.unwrap_or("millrace"));
             format!("{address}?schema={schema}")
@@ -581,7 +444,7 @@ impl Server {
 
     /// The folders of the stores.
     fn stores(&self) -> Vec<PathBuf> {
-        let has_tables = |part: &&Part| part.service != Some("edge") && !part.is_twin;
+        let has_tables = |part: &&Part| part.service != Some("edge") && part.is_first();
         self.parts.iter().filter(has_tables).map(|part| self.data_of(part)).collect()
     }
 
@@ -625,12 +488,11 @@ fn distributed(broker: &Broker, parts: &[Part]) -> Vec<(String, String)> {
         own("KAFKA__TOPIC_PREFIX", format!("it{}.{number}.", std::process::id())),
         own("KAFKA__PARTITIONS", "3".to_owned()),
     ];
-    for part in parts.iter().filter(|part| !part.is_twin) {
-        let same = parts.iter().filter(|other| other.service == part.service);
-        let all: Vec<_> = same.map(|one| format!("http://{}", one.grpc)).collect();
-        let service = part.service.unwrap_or_default().to_uppercase();
-        environment.push(own(&format!("SERVICES__{service}__URL"), all.join(",")));
+    for service in SERVICES.into_iter().filter(|name| *name != "edge") {
+        let of_it = parts.iter().filter(|part| part.service == Some(service));
+        let urls: Vec<_> = of_it.map(|part| format!("http://{}", part.grpc)).collect();
+        environment
+            .push(own(&format!("SERVICES__{}__URL", service.to_uppercase()), urls.join(",")));
     }
-    environment.retain(|(name, _)| !name.ends_with("EDGE__URL"));
     environment
 }

@@ -19,8 +19,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::broker::Broker;
+use crate::database::Database;
 use crate::program;
 use crate::server::{Options, Server};
+
+use fault::Around;
 
 pub use fault::Fault;
 pub use scenario::{CONTROL, SCENARIOS, Scenario, named};
@@ -62,8 +65,10 @@ pub struct Plan {
     pub seconds: u64,
     /// What random choices follow from.
     pub seed: u64,
-    /// Variables of every process, as [`Options::set`] takes them: such as databases.
+    /// Variables of every process, as [`Options::set`] takes them.
     pub settings: Vec<(String, String)>,
+    /// Where the stores are: a place of its own for each service on this server, or files.
+    pub database: Option<Arc<Database>>,
     /// How long orders may take to end once everything is back: what is behind is caught up with.
     pub patience: Duration,
     /// Whether each step is told as it is taken.
@@ -145,6 +150,12 @@ pub async fn run(scenario: &Scenario, plan: &Plan, broker: &Arc<Broker>) -> Row 
     for (name, value) in &plan.settings {
         options = options.set(name, value);
     }
+    if let Some(database) = &plan.database {
+        options = options.on_database(Arc::clone(database));
+    }
+    for service in scenario.seconds() {
+        options = options.with_second(service);
+    }
     let mut server = Server::start_with(options).await;
     teller.say("seven processes are ready");
     let load = start_load(&server, plan);
@@ -153,7 +164,8 @@ pub async fn run(scenario: &Scenario, plan: &Plan, broker: &Arc<Broker>) -> Row 
     sleep(Duration::from_secs(plan.seconds.div_euclid(5).clamp(1, 5))).await;
     let mut dead_letters = 0;
     for fault in scenario.faults {
-        dead_letters += fault.happen(&mut server, broker, plan.seed, &teller).await;
+        let around = Around { broker, database: plan.database.as_ref(), seed: plan.seed };
+        dead_letters += fault.happen(&mut server, around, &teller).await;
         sleep(Duration::from_secs(1)).await;
     }
     let mut sent = load.end().await;
@@ -163,6 +175,9 @@ pub async fn run(scenario: &Scenario, plan: &Plan, broker: &Arc<Broker>) -> Row 
     teller.say("the load has ended");
     let row = verdict::judge(&server, scenario, plan, &sent, dead_letters).await;
     teller.say(&row.told());
+    if row.is_good() {
+        tokio::task::block_in_place(|| server.discard());
+    }
     row
 }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{Teller, kafka};
 use crate::broker::Broker;
+use crate::database::Database;
 use crate::server::Server;
 use crate::shop::{lines, text, with_token};
 
@@ -16,6 +17,10 @@ const DOWN: Duration = Duration::from_secs(3);
 const LONGER: Duration = Duration::from_secs(12);
 /// How long a process stands still, or a partition is held back.
 const STILL: Duration = Duration::from_secs(5);
+/// How long each state lasts while instances come and go.
+const STAY: Duration = Duration::from_secs(2);
+/// Longer than a process needs to end its work, or to be ready once its database is there.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Topics that services read.
 const READ: [&str; 4] = ["order", "order-check", "reservation", "payment"];
 
@@ -34,6 +39,15 @@ pub enum Fault {
     BrokerKill,
     /// The broker is away for longer than every window.
     BrokerAway,
+    /// The database server is told to restart at once: sessions are cut off.
+    DatabaseRestart,
+    /// kill -9 of the database server; it is started again after some seconds, and recovers.
+    DatabaseKill,
+    /// The database server is away for longer than every window.
+    DatabaseAway,
+    /// A second process of a service comes, and the two of them go and come back in turn: asked to, and
+    /// by kill -9. One is always there.
+    Instances(&'static str),
     /// Messages that are no events, on every partition of these topics.
     Poison(&'static [&'static str]),
     /// What a partition of each topic holds is written to it once more.
@@ -45,16 +59,47 @@ pub enum Fault {
     Lie,
 }
 
+/// What the product stands on.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) broker: &'a Arc<Broker>,
+    pub(super) database: Option<&'a Arc<Database>>,
+    pub(super) seed: u64,
+}
+
 impl Fault {
+    /// Whether it can only happen where the stores are on a server.
+    pub(super) const fn needs_server(self) -> bool {
+        matches!(
+            self,
+            Self::DatabaseRestart | Self::DatabaseKill | Self::DatabaseAway | Self::Instances(_)
+        )
+    }
+
+    /// The service that has a second process in it.
+    pub(super) const fn second(self) -> Option<&'static str> {
+        if let Self::Instances(service) = self { Some(service) } else { None }
+    }
+
     /// Does it; gives how many messages must be among the dead letters for it, at least.
     pub(super) async fn happen(
         self,
         server: &mut Server,
-        broker: &Arc<Broker>,
-        seed: u64,
+        around: Around<'_>,
         teller: &Teller,
     ) -> usize {
+        let Around { broker, seed, .. } = around;
         match self {
+            Self::DatabaseRestart => {
+                database_away(server, around, Database::shut_down, Duration::ZERO, teller).await;
+            }
+            Self::DatabaseKill => {
+                database_away(server, around, Database::kill_9, DOWN, teller).await;
+            }
+            Self::DatabaseAway => {
+                database_away(server, around, Database::kill_9, LONGER, teller).await;
+            }
+            Self::Instances(service) => come_and_go(server, service, teller).await,
             Self::Kill(service) => away(server, service, DOWN, teller).await,
             Self::Down(service) => away(server, service, LONGER, teller).await,
             Self::KillAll => {
@@ -123,4 +168,72 @@ async fn broker_away(broker: &Arc<Broker>, span: Duration, teller: &Teller) {
     sleep(span).await;
     on(Broker::resume).await;
     teller.say("the broker answers again");
+}
+
+async fn database_away(
+    server: &Server,
+    around: Around<'_>,
+    end: fn(&Database),
+    span: Duration,
+    teller: &Teller,
+) {
+    let database = around.database.expect("the stores are on a server");
+    let on = async |act: fn(&Database)| {
+        let database = Arc::clone(database);
+        let done = tokio::task::spawn_blocking(move || act(&database)).await;
+        done.expect("the database server does as it is told");
+    };
+    teller.say("the database server ends");
+    on(end).await;
+    sleep(span).await;
+    teller.say("it is started again");
+    on(Database::resume).await;
+    teller.say("it answers again");
+    let deadline = Instant::now() + PATIENCE;
+    while let Some(service) = server.one_that_is_not_ready().await {
+        assert!(Instant::now() < deadline, "{service} is not ready again");
+        sleep(Duration::from_millis(50)).await;
+    }
+    teller.say("every process is ready again");
+}
+
+async fn come_and_go(server: &mut Server, service: &str, teller: &Teller) {
+    let second = format!("{service}-2");
+    let steps: [(&str, Step); 8] = [
+        (&second, Step::Join),
+        (service, Step::Leave),
+        (service, Step::Join),
+        (&second, Step::Kill),
+        (&second, Step::Join),
+        (service, Step::Kill),
+        (service, Step::Join),
+        (&second, Step::Leave),
+    ];
+    for (name, step) in steps {
+        match step {
+            Step::Join => server.revive(name).await,
+            Step::Leave => server.leave(name, PATIENCE).await,
+            Step::Kill => server.kill(name),
+        }
+        teller.say(&format!("{name} {}", step.told()));
+        sleep(STAY).await;
+    }
+}
+
+/// What a process does of several for one service.
+#[derive(Clone, Copy)]
+enum Step {
+    Join,
+    Leave,
+    Kill,
+}
+
+impl Step {
+    const fn told(self) -> &'static str {
+        match self {
+            Self::Join => "has come",
+            Self::Leave => "was asked to go, and has gone",
+            Self::Kill => "is killed",
+        }
+    }
 }

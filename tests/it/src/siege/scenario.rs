@@ -1,7 +1,10 @@
 //! What can be done to the product, by name.
 
 use super::Fault;
-use Fault::{BrokerAway, BrokerKill, Down, Duplicate, HoldBack, Kill, KillAll, Pause, Poison};
+use Fault::{
+    BrokerAway, BrokerKill, DatabaseAway, DatabaseKill, DatabaseRestart, Down, Duplicate, HoldBack,
+    Instances, Kill, KillAll, Pause, Poison,
+};
 
 /// What is done while the load runs, and what may become of orders then.
 #[derive(Debug)]
@@ -25,6 +28,25 @@ const fn short(name: &'static str, about: &'static str, faults: &'static [Fault]
     Scenario { name, about, faults, has_short_windows: true }
 }
 
+impl Scenario {
+    /// Whether it can only be run where the stores are on a server.
+    #[must_use]
+    pub fn needs_server(&self) -> bool {
+        self.faults.iter().any(|fault| fault.needs_server())
+    }
+
+    /// The services that have a second process in it.
+    pub(super) fn seconds(&self) -> impl Iterator<Item = &'static str> {
+        self.faults.iter().filter_map(|fault| fault.second())
+    }
+
+    /// Whether it is several others in one.
+    #[must_use]
+    pub fn is_sum(&self) -> bool {
+        self.name.starts_with("everything")
+    }
+}
+
 /// Every scenario.
 pub static SCENARIOS: &[Scenario] = &[
     one("nothing", "no fault: what the others are compared with", &[]),
@@ -41,6 +63,25 @@ pub static SCENARIOS: &[Scenario] = &[
     one("pause-payment", "payment stands still for 5 s", &[Pause("payment")]),
     one("kafka-restart", "kill -9 of the broker, started again after 3 s", &[BrokerKill]),
     short("kafka-away", "the broker is away for longer than every window", &[BrokerAway]),
+    one(
+        "database-restart",
+        "the database server is restarted at once, all sessions cut off",
+        &[DatabaseRestart],
+    ),
+    one(
+        "database-kill",
+        "kill -9 of the database server, started again after 3 s",
+        &[DatabaseKill],
+    ),
+    short(
+        "database-away",
+        "the database server is away for longer than every window",
+        &[DatabaseAway],
+    ),
+    one("instances-order", "two processes of order come and go in turn", &[Instances("order")]),
+    one("instances-inventory", "the same, of inventory", &[Instances("inventory")]),
+    one("instances-payment", "the same, of payment", &[Instances("payment")]),
+    one("instances-notification", "the same, of notification", &[Instances("notification")]),
     short("away-inventory", "inventory is away for longer than every window", &[Down("inventory")]),
     short("away-payment", "payment is away for longer than every window", &[Down("payment")]),
     short("away-customer", "customer is away for longer than every window", &[Down("customer")]),
@@ -66,6 +107,23 @@ pub static SCENARIOS: &[Scenario] = &[
             Kill("payment"),
             Kill("order"),
             Kill("notification"),
+            Kill("edge"),
+            Poison(&["order", "order-check", "reservation", "payment"]),
+            Duplicate,
+            HoldBack,
+            BrokerKill,
+        ],
+    ),
+    one(
+        "everything-server",
+        "the same on a database server, which is restarted and killed as well",
+        &[
+            Kill("inventory"),
+            DatabaseRestart,
+            Kill("payment"),
+            Kill("order"),
+            DatabaseKill,
+            Kill("customer"),
             Kill("edge"),
             Poison(&["order", "order-check", "reservation", "payment"]),
             Duplicate,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -23,6 +24,8 @@ const LOG_MAX: u64 = 64 * 1_024;
 const UNITS: i64 = 2;
 /// What a unit costs in `millrace load`, in cents.
 const PRICE: i64 = 1_999;
+/// Orders that are asked for at the same time.
+const ASKED_AT_ONCE: usize = 16;
 /// Milliseconds of a tick of a process's time: the same on every Linux.
 const TICK_MS: u64 = 10;
 
@@ -150,6 +153,20 @@ async fn orders(server: &Server) -> HashMap<String, String> {
     orders.iter().map(|order| (text(order, "orderId"), text(order, "status"))).collect()
 }
 
+/// The acknowledged orders that are not there: asked for one by one, by their ids.
+async fn missing(server: &Server, sent: &Sent) -> HashSet<String> {
+    let asked = sent.acknowledged.iter().map(|(id, _)| async move {
+        let answer = server.get(&format!("/api/v1/orders/{id}")).send().await;
+        let is_there = answer.status == 200 && text(&answer.json(), "orderId") == *id;
+        (!is_there).then(|| id.clone())
+    });
+    futures::stream::iter(asked)
+        .buffer_unordered(ASKED_AT_ONCE)
+        .filter_map(|missing| async { missing })
+        .collect()
+        .await
+}
+
 /// Cents of an amount.
 fn cents(amount: &Value) -> i64 {
     let text = amount["amount"].as_str().unwrap_or_default().replace('.', "");
@@ -221,7 +238,9 @@ pub(super) async fn judge(
     findings.expect(stuck == 0, || format!("{stuck} orders are stuck"));
 
     let acknowledged = sent.acknowledged.len();
-    let lost = sent.acknowledged.iter().filter(|(id, _)| !there.contains_key(id)).count();
+    let missing = missing(server, sent).await;
+    let is_lost = |id: &String| missing.contains(id) || !there.contains_key(id);
+    let lost = sent.acknowledged.iter().filter(|(id, _)| is_lost(id)).count();
     findings.expect(lost == 0, || format!("{lost} acknowledged orders are lost"));
     findings
         .twice(repeated(sent.acknowledged.iter().map(|(id, _)| id)), "keys with another's order");

@@ -27,7 +27,8 @@ async fn database(kind: Kind) -> Arc<Database> {
 
 async fn with_twins(kind: Kind) -> Server {
     let options = Options::demo().distributed().on_database(database(kind).await);
-    Server::start_with(options.with_twins_of(TWINS)).await
+    let with_second = |options: Options, service: &&'static str| options.with_second(service);
+    Server::start_with(TWINS.iter().fold(options, with_second)).await
 }
 
 /// Orders one after the other, each under a key that is tried until it is answered, until it is told to
@@ -65,13 +66,18 @@ async fn instances_come_and_go(kind: Kind) {
         buyers.spawn(buy(server.http().clone(), buyer, Arc::clone(&ends)));
     }
     for (turn, service) in TWINS.iter().enumerate() {
-        server.join(service).await;
+        let second = format!("{service}-2");
+        server.revive(&second).await;
         sleep(Duration::from_secs(2)).await;
         // Half of them without a word.
-        server.leave(service, turn % 2 == 0);
+        if turn % 2 == 0 {
+            server.kill(&second);
+        } else {
+            server.leave(&second, PATIENCE).await;
+        }
     }
     // And the first instance leaves while the second stays.
-    server.join("order").await;
+    server.revive("order-2").await;
     server.kill("order");
     sleep(Duration::from_secs(1)).await;
     server.revive("order").await;
@@ -98,7 +104,7 @@ async fn instances_come_and_go_on_postgres_while_orders_are_on_their_way() {
 async fn two_instances_are_as_one() {
     let mut server = with_twins(Kind::Postgres).await;
     for service in TWINS {
-        server.join(service).await;
+        server.revive(&format!("{service}-2")).await;
     }
     let shop = server.shop();
     shop.product("lamp", "5.00", UNITS).await;
