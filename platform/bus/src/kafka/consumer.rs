@@ -130,9 +130,9 @@ fn member(
         .set("auto.offset.reset", "earliest")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("topic.metadata.refresh.interval.ms", "10000")
-        .set("fetch.wait.max.ms", "500")
         // What is read ahead of the work is bounded.
         .set("queued.max.messages.kbytes", "16384");
+    client.settings.prefer(&mut config, "fetch.wait.max.ms", "500");
     let instance = &client.settings.instance;
     if !instance.is_empty() {
         config.set("group.instance.id", instance);

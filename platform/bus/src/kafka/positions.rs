@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use contracts::Position;
-use store::{Row, StoreError, Tx};
+use store::{Row, StoreError, Tx, Value};
 
 /// The name of the relay's row in the inbox: the first event that it has not published.
 pub const RELAY: &str = "kafka-relay";
@@ -71,8 +71,8 @@ impl Move {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MoveError {
     /// Another member of the group has handled those records.
-    #[error("partition {partition} of {topic} has gone on without this member")]
-    Taken { topic: &'static str, partition: i32 },
+    #[error("of {moves} partitions only {made} stand where this member left them")]
+    Taken { made: u64, moves: usize },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -111,38 +111,48 @@ pub(crate) async fn load(
     Ok(Place { stored, next: stored, marks, forgets: false })
 }
 
-/// Records that `consumer` has made the steps `moves`, unless somebody else has made them before.
+/// Records that `consumer` has made the steps `moves`, unless somebody else has made one of them before.
+///
+/// A batch is of many partitions, so each statement is over all of them: on a server the way there costs
+/// more than the row.
 pub(crate) async fn advance(tx: &mut Tx, consumer: &str, moves: &[Move]) -> Result<(), MoveError> {
+    let key =
+        |step: &Move| vec![consumer.into(), step.topic.into(), i64::from(step.partition).into()];
+    let with = |step: &Move, more: &[i64]| {
+        let mut row: Vec<Value<'_>> = key(step);
+        row.extend(more.iter().map(|number| Value::from(*number)));
+        row
+    };
+    let steps: Vec<_> = moves.iter().map(|step| with(step, &[step.from, step.to])).collect();
+    let update = "UPDATE bus_offsets SET next_offset = $5 \
+                  WHERE consumer = $1 AND topic = $2 AND part = $3 AND next_offset = $4";
+    let made = bulk(tx, update, &steps).await?;
+    if made != u64::try_from(moves.len()).unwrap_or(u64::MAX) {
+        return Err(MoveError::Taken { made, moves: moves.len() });
+    }
+    let forgotten: Vec<_> = moves.iter().filter(|step| step.forgets).map(key).collect();
+    let delete = "DELETE FROM bus_marks WHERE consumer = $1 AND topic = $2 AND part = $3";
+    bulk(tx, delete, &forgotten).await?;
+    let mut marks = Vec::new();
     for step in moves {
-        let (topic, partition) = (step.topic, step.partition);
-        let key = || [consumer.into(), topic.into(), i64::from(partition).into()];
-        let [name, topic_name, part] = key();
-        let update = "UPDATE bus_offsets SET next_offset = $5 \
-                      WHERE consumer = $1 AND topic = $2 AND part = $3 AND next_offset = $4";
-        let values = [name, topic_name, part, step.from.into(), step.to.into()];
-        if tx.execute(update, &values).await? != 1 {
-            return Err(MoveError::Taken { topic, partition });
-        }
-        if step.forgets {
-            let delete = "DELETE FROM bus_marks WHERE consumer = $1 AND topic = $2 AND part = $3";
-            tx.execute(delete, &key()).await?;
-        }
         for (stream, position) in &step.marks {
-            let [name, topic_name, part] = key();
-            let stream = i64::from(*stream).into();
-            let (segment, place) = (position.segment.into(), position.index.into());
-            let values = [name, topic_name, part, stream, segment, place];
-            let update = "UPDATE bus_marks SET segment = $5, place = $6 \
-                          WHERE consumer = $1 AND topic = $2 AND part = $3 AND stream = $4";
-            if tx.execute(update, &values).await? == 0 {
-                let insert = "INSERT INTO bus_marks \
-                              (consumer, topic, part, stream, segment, place) \
-                              VALUES ($1, $2, $3, $4, $5, $6)";
-                tx.execute(insert, &values).await?;
-            }
+            let segment = i64::try_from(position.segment).unwrap_or(i64::MAX);
+            marks.push(with(step, &[i64::from(*stream), segment, position.index.into()]));
         }
     }
+    let update = "UPDATE bus_marks SET segment = $5, place = $6 \
+                  WHERE consumer = $1 AND topic = $2 AND part = $3 AND stream = $4";
+    if bulk(tx, update, &marks).await? != u64::try_from(marks.len()).unwrap_or(u64::MAX) {
+        let insert = "INSERT INTO bus_marks (consumer, topic, part, stream, segment, place) \
+                      SELECT $1, $2, $3, $4, $5, $6 WHERE NOT EXISTS (SELECT 1 FROM bus_marks \
+                      WHERE consumer = $1 AND topic = $2 AND part = $3 AND stream = $4)";
+        bulk(tx, insert, &marks).await?;
+    }
     Ok(())
+}
+
+async fn bulk(tx: &mut Tx, sql: &str, rows: &[Vec<Value<'_>>]) -> Result<u64, StoreError> {
+    if rows.is_empty() { Ok(0) } else { tx.bulk(sql, rows).await }
 }
 
 /// The last event of this store's log in a partition, and the offset behind it.
@@ -166,25 +176,29 @@ pub(crate) async fn published(
     Ok(tx.look_up(select, &[], read).await?.into_iter().collect())
 }
 
-/// Records what was published in one partition.
+/// Records what was published, by topic and partition.
 pub(crate) async fn set_published(
     tx: &mut Tx,
-    (topic, partition): (&str, i32),
-    published: Published,
+    published: &[((&'static str, i32), Published)],
 ) -> Result<(), StoreError> {
+    let row = |((topic, partition), published): &((&'static str, i32), Published)| {
+        let Published { position, next_offset } = published;
+        vec![
+            (*topic).into(),
+            i64::from(*partition).into(),
+            (*next_offset).into(),
+            position.segment.into(),
+            position.index.into(),
+        ]
+    };
+    let rows: Vec<_> = published.iter().map(row).collect();
     let update = "UPDATE bus_published SET next_offset = $3, segment = $4, place = $5 \
                   WHERE topic = $1 AND part = $2";
-    let values = [
-        topic.into(),
-        i64::from(partition).into(),
-        published.next_offset.into(),
-        published.position.segment.into(),
-        published.position.index.into(),
-    ];
-    if tx.execute(update, &values).await? == 0 {
+    if bulk(tx, update, &rows).await? != u64::try_from(rows.len()).unwrap_or(u64::MAX) {
         let insert = "INSERT INTO bus_published (topic, part, next_offset, segment, place) \
-                      VALUES ($1, $2, $3, $4, $5)";
-        tx.execute(insert, &values).await?;
+                      SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS \
+                      (SELECT 1 FROM bus_published WHERE topic = $1 AND part = $2)";
+        bulk(tx, insert, &rows).await?;
     }
     Ok(())
 }

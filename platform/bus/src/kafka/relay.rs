@@ -47,6 +47,9 @@ const LEASE: Duration = Duration::from_secs(10);
 const RENEW_AFTER: Duration = Duration::from_secs(3);
 /// The pause before another attempt, and while another instance has the lease.
 const AGAIN: Duration = Duration::from_millis(500);
+/// How long the client waits for more records of a partition: just so long that what a relay hands over at
+/// once is one request for each partition, and not one for the first record and another for the rest.
+const LINGER_MS: &str = "1";
 /// The pause when the client's own queue is full.
 const FULL: Duration = Duration::from_millis(5);
 
@@ -367,7 +370,9 @@ impl Session {
     async fn record(&mut self, relay: &Relay) -> Result<(), Ended> {
         let (owner, next) = (relay.owner.clone(), self.next);
         let moved = next != self.recorded;
-        let published: Vec<_> = self.unrecorded.drain().collect();
+        let named =
+            |((topic, part), published): ((Topic, i32), _)| ((topic.name(), part), published);
+        let published: Vec<_> = self.unrecorded.drain().map(named).collect();
         let done: Result<(), Ended> = relay
             .store
             .transact(move |tx| {
@@ -377,11 +382,7 @@ impl Session {
                     if moved {
                         log::set_position(tx, RELAY, next)?;
                     }
-                    for ((topic, partition), published) in published {
-                        let place = (topic.name(), partition);
-                        positions::set_published(tx, place, published).await?;
-                    }
-                    Ok(())
+                    Ok(positions::set_published(tx, &published).await?)
                 })
             })
             .await;
@@ -419,8 +420,8 @@ impl Lines {
             // Never a later record without the earlier one: an error ends the session instead, and
             // nothing is given up while brokers are away.
             .set("enable.gapless.guarantee", "true")
-            .set("message.timeout.ms", "0")
-            .set("linger.ms", "0");
+            .set("message.timeout.ms", "0");
+        settings.prefer(&mut config, "linger.ms", LINGER_MS);
         let producer = config.create();
         let producer =
             producer.map_err(|cause| KafkaError::client("cannot make a producer", cause))?;

@@ -61,6 +61,13 @@ impl Settings {
         config
     }
 
+    /// Sets what is only a default: `kafka.properties` may say otherwise.
+    pub(crate) fn prefer(&self, config: &mut ClientConfig, name: &str, value: &str) {
+        if !self.properties.contains_key(name) {
+            config.set(name, value);
+        }
+    }
+
     /// The group of `consumer`.
     pub(crate) fn group(&self, consumer: &str) -> String {
         let own = || format!("{}{consumer}", self.topic_prefix);
