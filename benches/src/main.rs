@@ -1,6 +1,6 @@
 //! `make bench`: Millrace beside the limits of the machine, in one run.
 //!
-//! Three things are measured one after the other, and only their ratios count, because absolute
+//! Four things are measured one after the other, and only their ratios count, because absolute
 //! numbers drift with the machine:
 //!
 //! 1. Millrace itself: the real binary with a fresh database, under `millrace load`: single
@@ -8,6 +8,8 @@
 //! 2. A raw loop that writes the very rows that the first of these runs left behind, in batches,
 //!    with the same durability and nothing else ([`raw`]).
 //! 3. An HTTP handler that reads a request and answers, under the same generator ([`empty`]).
+//! 4. Where PostgreSQL is installed: orders written there through our store, and by one transaction for
+//!    each ([`sets`]). `--sets` measures only that.
 //!
 //! `--stream ADDR` serves what live push is measured against instead ([`stream`]).
 //!
@@ -16,6 +18,7 @@
 mod empty;
 mod raw;
 mod server;
+mod sets;
 mod stream;
 mod table;
 
@@ -28,7 +31,7 @@ use clap::Parser;
 use crate::server::{Generator, Server};
 use crate::table::{Line, Table};
 
-/// Measures Millrace beside a raw SQLite loop and an empty HTTP handler.
+/// Measures Millrace beside a raw SQLite loop, an empty HTTP handler, and one transaction per order.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// How long each run under load takes.
@@ -40,6 +43,9 @@ struct Arguments {
     /// Instead of all that: serve bare streams at this address, for `millrace read --bare`.
     #[arg(long, value_name = "ADDR")]
     stream: Option<SocketAddr>,
+    /// Instead of all that: only what sets are worth on PostgreSQL.
+    #[arg(long)]
+    sets: bool,
 }
 
 /// Connections of the runs with single requests.
@@ -52,6 +58,9 @@ fn main() -> anyhow::Result<()> {
     if let Some(address) = arguments.stream {
         return stream::serve(address);
     }
+    if arguments.sets {
+        return table::tell(&sets::measure(arguments.seconds)?);
+    }
     let binary = server::binary()?;
     let generator = Generator { binary: binary.clone(), seconds: arguments.seconds };
     let mut table = Table::default();
@@ -62,6 +71,7 @@ fn main() -> anyhow::Result<()> {
     }
     table.add_limit(empty_handler(&generator)?);
     table.print()?;
+    table::tell(&sets::measure(arguments.seconds)?)?;
     ensure!(table.all_clean(), "an audit found violations: a run with one has no throughput");
     Ok(())
 }

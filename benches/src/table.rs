@@ -70,7 +70,7 @@ pub(crate) struct Table {
 }
 
 /// `part` of `whole` with two decimals.
-fn ratio(part: u64, whole: u64) -> String {
+pub(crate) fn ratio(part: u64, whole: u64) -> String {
     let hundredths = part.saturating_mul(100).checked_div_euclid(whole).unwrap_or(0);
     format!("{}.{:02}", hundredths.div_euclid(100), hundredths.rem_euclid(100))
 }
@@ -128,6 +128,15 @@ impl Table {
         }
         Ok(())
     }
+}
+
+/// Prints what was measured beside the table.
+pub(crate) fn tell(lines: &[String]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    for line in lines {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -66,8 +66,8 @@ fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// The folder with the programs of a server.
-fn programs(kind: Kind) -> PathBuf {
+/// The program of a server, if it is installed.
+fn program(kind: Kind) -> Option<PathBuf> {
     let (named, program) = match kind {
         Kind::Postgres => ("MILLRACE_POSTGRES", "postgres"),
         Kind::Mariadb => ("MILLRACE_MARIADB", "mariadbd"),
@@ -80,11 +80,14 @@ fn programs(kind: Kind) -> PathBuf {
     versions.sort();
     let given = variable(named).map(PathBuf::from).into_iter();
     let places = given.chain(versions.into_iter().rev()).chain(on_path);
-    let found =
-        places.chain([PathBuf::from("/usr/sbin").join(program)]).find(|file| file.is_file());
+    places.chain([PathBuf::from("/usr/sbin").join(program)]).find(|file| file.is_file())
+}
+
+/// The folder with the programs of a server.
+fn programs(kind: Kind) -> PathBuf {
     let name = if kind == Kind::Postgres { "postgres" } else { "mariadb" };
-    let found = found.unwrap_or_else(|| {
-        panic!("`{program}` is missing: run `cargo xtask parts {name}`, or `make test`")
+    let found = program(kind).unwrap_or_else(|| {
+        panic!("{} is missing: run `cargo xtask parts {name}`, or `make test`", kind.name())
     });
     let found = fs::canonicalize(&found).unwrap_or(found);
     found.parent().map(Path::to_owned).unwrap_or_default()
@@ -107,10 +110,10 @@ impl Kind {
 }
 
 impl Database {
-    /// What it is.
+    /// Whether such a server is installed.
     #[must_use]
-    pub fn kind(&self) -> Kind {
-        self.kind
+    pub fn is_found(kind: Kind) -> bool {
+        program(kind).is_some()
     }
 
     /// The server that the tests of this process share.
