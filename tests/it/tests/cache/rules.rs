@@ -101,17 +101,18 @@ async fn of_the_answers_to_one_ticket_the_newest_stays() {
 struct Truth {
     version: AtomicU64,
     heard: AtomicU64,
+    hits: AtomicU64,
     is_over: AtomicBool,
 }
 
-async fn read_for_ever(cache: Cache, truth: Arc<Truth>, seed: u64) -> u64 {
-    let (mut random, mut hits) = (Random::new(seed), 0);
+async fn read_for_ever(cache: Cache, truth: Arc<Truth>, seed: u64) {
+    let mut random = Random::new(seed);
     while !truth.is_over.load(Ordering::SeqCst) {
         let heard = truth.heard.load(Ordering::SeqCst);
         match cache.look("lamp").await {
             Look::Hit { version, .. } => {
                 assert!(version >= heard, "version {version} was read after {heard} was heard of");
-                hits += 1;
+                truth.hits.fetch_add(1, Ordering::SeqCst);
             }
             Look::Miss(ticket) => {
                 let version = truth.version.load(Ordering::SeqCst);
@@ -123,7 +124,6 @@ async fn read_for_ever(cache: Cache, truth: Arc<Truth>, seed: u64) -> u64 {
             Look::Away => panic!("the cache is away"),
         }
     }
-    hits
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -144,13 +144,16 @@ async fn nothing_is_read_that_is_older_than_what_was_heard_of() {
         let version = truth.version.fetch_add(1, Ordering::SeqCst) + 1;
         writer.forget(&["lamp".to_owned()]).await;
         truth.heard.store(version, Ordering::SeqCst);
-        for _ in 0..random.below(8) {
+        let hits = truth.hits.load(Ordering::SeqCst);
+        // Sometimes at once, sometimes when somebody has read what there is now.
+        let is_patient = random.below(2) == 0;
+        while is_patient && truth.hits.load(Ordering::SeqCst) == hits && !readers.is_empty() {
+            assert!(readers.try_join_next().is_none(), "a reader has ended");
             tokio::task::yield_now().await;
         }
     }
     truth.is_over.store(true, Ordering::SeqCst);
-    let hits: u64 = readers.join_all().await.iter().sum();
-    assert!(hits > CHANGES, "the readers were never answered: {hits} hits");
+    readers.join_all().await;
     assert_eq!(read(&writer.stats().losses), 0);
 }
 
