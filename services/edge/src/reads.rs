@@ -72,7 +72,7 @@ pub type Hearing = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
 pub(crate) enum Found<M> {
     /// The answer.
     Hit(M),
-    /// Nothing; the answer may be [`Reads::keep`]t.
+    /// Nothing; the answer may be kept with this.
     Miss(Ticket),
     /// The service has to be asked, and its answer is not kept.
     Bypass,
