@@ -64,7 +64,7 @@ async fn keep_index(orders: Arc<Orders>, tasks: Tasks) {
         }
     }
     // What is written now need not be read from the log at the next start.
-    if let Err(error) = orders.flush_index().await {
+    if let Err(error) = orders.flush_index_at_end().await {
         tracing::info!(%error, "the index is brought up to date at the next start");
     }
 }

@@ -83,6 +83,16 @@ impl Orders {
         }
     }
 
+    /// The same before the process ends. One of several instances leaves much of it to the others, which
+    /// have it as well: to add only what is missing takes seconds, in which it could not end.
+    pub async fn flush_index_at_end(self: &Arc<Self>) -> Result<usize, OrderError> {
+        let waiting = locked(&self.live.tail).waiting();
+        if self.store.instance().is_some() && waiting > QUIET_ORDERS {
+            return Ok(0);
+        }
+        self.flush_index().await
+    }
+
     async fn write(&self, flush: &Arc<Flush>, segment: u64) -> Result<(), OrderError> {
         for (step, rows) in [(Step::Insert, flush.insert.len()), (Step::Remove, flush.remove.len())]
         {
