@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep};
 use crate::broker::Broker;
 use crate::database::Database;
 use crate::program;
+use crate::redis::Redis;
 use crate::server::{Options, Server};
 
 use fault::Around;
@@ -156,6 +157,9 @@ pub async fn run(scenario: &Scenario, plan: &Plan, broker: &Arc<Broker>) -> Row 
     for service in scenario.seconds() {
         options = options.with_second(service);
     }
+    let redis = tokio::task::spawn_blocking(|| Arc::new(Redis::start())).await;
+    let redis = redis.expect("Redis starts");
+    options = options.cached_by(Arc::clone(&redis));
     let mut server = Server::start_with(options).await;
     teller.say("seven processes are ready");
     let load = start_load(&server, plan);
@@ -164,7 +168,8 @@ pub async fn run(scenario: &Scenario, plan: &Plan, broker: &Arc<Broker>) -> Row 
     sleep(Duration::from_secs(plan.seconds.div_euclid(5).clamp(1, 5))).await;
     let mut dead_letters = 0;
     for fault in scenario.faults {
-        let around = Around { broker, database: plan.database.as_ref(), seed: plan.seed };
+        let (database, seed) = (plan.database.as_ref(), plan.seed);
+        let around = Around { broker, database, redis: &redis, seed };
         dead_letters += fault.happen(&mut server, around, &teller).await;
         sleep(Duration::from_secs(1)).await;
     }

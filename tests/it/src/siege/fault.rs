@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::{Teller, kafka};
 use crate::broker::Broker;
 use crate::database::Database;
+use crate::redis::Redis;
 use crate::server::Server;
 use crate::shop::{lines, text, with_token};
 
@@ -45,6 +46,10 @@ pub enum Fault {
     DatabaseKill,
     /// The database server is away for longer than every window.
     DatabaseAway,
+    /// kill -9 of the cache, started again empty after some seconds: reads go on, and are right.
+    CacheKill,
+    /// The cache stands still (SIGSTOP), and goes on as if nothing had been: what it holds is old.
+    CachePause,
     /// A second process of a service comes, and the two of them go and come back in turn: asked to, and
     /// by kill -9. One is always there.
     Instances(&'static str),
@@ -64,6 +69,7 @@ pub enum Fault {
 pub(super) struct Around<'a> {
     pub(super) broker: &'a Arc<Broker>,
     pub(super) database: Option<&'a Arc<Database>>,
+    pub(super) redis: &'a Arc<Redis>,
     pub(super) seed: u64,
 }
 
@@ -98,6 +104,14 @@ impl Fault {
             }
             Self::DatabaseAway => {
                 database_away(server, around, Database::kill_9, LONGER, teller).await;
+            }
+            Self::CacheKill => {
+                cache_away(server, around.redis, [Redis::kill_9, Redis::resume], teller).await;
+            }
+            Self::CachePause => {
+                let signals: [fn(&Redis); 2] =
+                    [|redis| redis.signal("STOP"), |redis| redis.signal("CONT")];
+                cache_away(server, around.redis, signals, teller).await;
             }
             Self::Instances(service) => come_and_go(server, service, teller).await,
             Self::Kill(service) => away(server, service, DOWN, teller).await,
@@ -195,6 +209,46 @@ async fn database_away(
         sleep(Duration::from_millis(50)).await;
     }
     teller.say("every process is ready again");
+}
+
+/// Reads through the edge while the cache is away, and behind that: every answer comes, and is as the list
+/// says, which the cache has no part in.
+async fn cache_away(
+    server: &Server,
+    redis: &Arc<Redis>,
+    [end, resume]: [fn(&Redis); 2],
+    teller: &Teller,
+) {
+    let on = async |act: fn(&Redis)| {
+        let redis = Arc::clone(redis);
+        let done = tokio::task::spawn_blocking(move || act(&redis)).await;
+        done.expect("the cache does as it is told");
+    };
+    let mut reads = 0;
+    teller.say("the cache is gone");
+    on(end).await;
+    let until = Instant::now() + DOWN;
+    while Instant::now() < until {
+        reads += read_all(server).await;
+    }
+    on(resume).await;
+    teller.say(&format!("the cache is there again; {reads} reads were answered without it"));
+    let until = Instant::now() + DOWN;
+    while Instant::now() < until {
+        read_all(server).await;
+    }
+}
+
+async fn read_all(server: &Server) -> usize {
+    let products = server.get("/api/v1/products?limit=20").send().await.is(200);
+    let products = products["items"].as_array().expect("a list has items");
+    for product in products {
+        let sku = text(product, "sku");
+        let read = server.get(&format!("/api/v1/products/{sku}")).send().await.is(200);
+        assert_eq!(read["price"], product["price"], "nobody has changed {sku}");
+        server.get(&format!("/api/v1/stock/{sku}")).send().await.is(200);
+    }
+    products.len() * 2
 }
 
 async fn come_and_go(server: &mut Server, service: &str, teller: &Teller) {

@@ -2,8 +2,8 @@
 
 use super::Fault;
 use Fault::{
-    BrokerAway, BrokerKill, DatabaseAway, DatabaseKill, DatabaseRestart, Down, Duplicate, HoldBack,
-    Instances, Kill, KillAll, Pause, Poison,
+    BrokerAway, BrokerKill, CacheKill, CachePause, DatabaseAway, DatabaseKill, DatabaseRestart,
+    Down, Duplicate, HoldBack, Instances, Kill, KillAll, Pause, Poison,
 };
 
 /// What is done while the load runs, and what may become of orders then.
@@ -78,6 +78,8 @@ pub static SCENARIOS: &[Scenario] = &[
         "the database server is away for longer than every window",
         &[DatabaseAway],
     ),
+    one("redis-restart", "kill -9 of Redis, started again empty after 3 s", &[CacheKill]),
+    one("redis-pause", "Redis stands still for 3 s", &[CachePause]),
     one("instances-order", "two processes of order come and go in turn", &[Instances("order")]),
     one("instances-inventory", "the same, of inventory", &[Instances("inventory")]),
     one("instances-payment", "the same, of payment", &[Instances("payment")]),
