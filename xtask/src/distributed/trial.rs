@@ -194,11 +194,13 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// `script` of every Linux makes the terminal.
+    /// `script` of every Linux makes the terminal. Whoever runs in the background of a shell has SIGINT
+    /// ignored, and so have its children, other than those of a terminal.
     fn open(command: &Command) -> Result<Self> {
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         let words: Vec<_> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
-        let mut script = Command::new("script");
+        let mut script = Command::new("env");
+        script.args(["--default-signal=HUP,INT,QUIT", "script"]);
         script.args(["--quiet", "--return", "--flush", "--command"]).arg(words.join(" "));
         script.arg("/dev/null");
         for (name, value) in command.get_envs() {
