@@ -115,6 +115,19 @@ fn part<'a>(told: &'a Value, service: &str) -> &'a Value {
     parts.iter().find(|part| part["name"] == service).unwrap_or(&Value::Null)
 }
 
+/// Asks until every part of the edge works: its cache, say, is not there before topics are heard.
+async fn is_ready(server: &Server) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let told: Value = server.get("/readyz").send().await.json();
+        if told["status"] == "ready" {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{told:#}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Asks until the edge tells that `service` works or does not.
 async fn told(server: &Server, service: &str, works: bool) -> (u16, Value) {
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -132,7 +145,7 @@ async fn told(server: &Server, service: &str, works: bool) -> (u16, Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_edge_tells_who_does_not_answer_and_is_not_ready_without_orders() {
     let mut server = Server::start_with(Options::demo().distributed()).await;
-    assert_eq!(server.get("/readyz").send().await.is(200)["status"], "ready");
+    is_ready(&server).await;
     // Without payments orders are taken, and wait.
     server.kill("payment");
     let (status, health) = told(&server, "payment", false).await;
@@ -156,8 +169,8 @@ async fn the_edge_tells_who_does_not_answer_and_is_not_ready_without_orders() {
     let (status, _) = told(&server, "order", true).await;
     assert_eq!(status, 200);
     server.revive("payment").await;
-    let (_, health) = told(&server, "payment", true).await;
-    assert_eq!(health["status"], "ready", "{health:#}");
+    told(&server, "payment", true).await;
+    is_ready(&server).await;
     server.finish();
 }
 
