@@ -1,5 +1,6 @@
 //! What is told after COMMIT: every change of an order, to everything that lives in memory.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::store::Tx;
@@ -99,6 +100,8 @@ pub(super) struct Live {
     pub(super) feed: Feed,
     pub(super) waiters: Waiters,
     pub(super) metrics: OrderMetrics,
+    /// Whether another instance has changed orders since this one was started.
+    has_company: AtomicBool,
 }
 
 /// A panic while a lock was held cannot leave these values half changed in a way that matters: each
@@ -120,12 +123,17 @@ impl Live {
             feed: Feed::new(now),
             waiters: Waiters::default(),
             metrics: OrderMetrics::new(metrics),
+            has_company: AtomicBool::new(false),
         }
     }
 
     /// Orders on their way to being confirmed: what admission looks at.
     pub(super) fn unfinished(&self) -> u64 {
         locked(&self.counts).unfinished()
+    }
+
+    pub(super) fn has_company(&self) -> bool {
+        self.has_company.load(Ordering::Acquire)
     }
 
     /// Orders that the log names up to `segment`, and that the index may lack.
@@ -141,6 +149,7 @@ impl Live {
 
     /// Orders that another instance changed in commits up to `segment`. On the writer's thread.
     pub(super) fn follow(&self, orders: &[Order], segment: u64) {
+        self.has_company.store(true, Ordering::Release);
         self.recover(orders, segment);
         {
             let mut counts = locked(&self.counts);

@@ -57,8 +57,9 @@ impl Orders {
         }
         let (generation, segment) = locked(&self.live.tail).take();
         let orders = generation.len();
-        // Another instance may have brought any of it into the index before.
-        let is_shared = self.store.instance().is_some();
+        // Another instance may have brought any of it into the index before. One that was not heard of
+        // yet makes this flush fail; it is then done once more, anew for every order.
+        let is_shared = self.live.has_company();
         // Sorting a large generation takes a while: not on a thread that serves requests.
         let flush = tokio::task::spawn_blocking(move || {
             let mut flush = Flush::of(&generation);
