@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::broker::{Broker, free_address};
 use crate::client::{Call, Client};
 use crate::database::{self, Database};
-use crate::process::{Process, log_of};
+use crate::process::{LOOK, Process, START_MAX, log_of};
 use crate::program;
 use crate::redis::Redis;
 use crate::shop::Shop;
@@ -332,6 +332,24 @@ impl Server {
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Waits until every part works of what answers HTTP: a cache, say, is not there before the topics that
+    /// keep it right are heard, and requests can be served before.
+    ///
+    /// # Panics
+    ///
+    /// If that takes longer than any start.
+    pub async fn is_whole(&self) {
+        let deadline = Instant::now() + START_MAX;
+        loop {
+            let told = self.get("/readyz").send().await.json();
+            if told["status"] == "ready" {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{told:#}");
+            sleep(LOOK).await;
+        }
     }
 
     /// A client of its HTTP port.

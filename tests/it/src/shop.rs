@@ -13,6 +13,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks at an order.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// Longer than any service is away in a test.
+const CAREFUL_MAX: Duration = Duration::from_mins(1);
+
+/// Between two attempts while something is away.
+const LOOK_WHILE_AWAY: Duration = Duration::from_millis(20);
+
 /// The most pages that a walk over a list may have.
 const PAGES_MAX: u32 = 5_000;
 
@@ -75,6 +81,27 @@ impl Shop {
     pub async fn placed(&self, body: &Value) -> String {
         let order = self.place(body).await.is(202);
         text(&order, "orderId")
+    }
+
+    /// Places an order under a key that is tried until it is answered, as a careful client does while
+    /// services come and go; gives the order's id.
+    ///
+    /// # Panics
+    ///
+    /// If it is refused, or not accepted for a long time.
+    pub async fn placed_once(&self, key: &str, body: &Value) -> String {
+        let deadline = Instant::now() + CAREFUL_MAX;
+        loop {
+            match self.http.post("/api/v1/orders", body).key(key).try_send().await {
+                Ok(answer) if answer.status == 202 => return text(&answer.json(), "orderId"),
+                Ok(answer) if matches!(answer.status, 409 | 429 | 503 | 504) => {}
+                Ok(answer) => panic!("{key}: {} {}", answer.status, answer.text()),
+                // The same key asks what became of it.
+                Err(_) => {}
+            }
+            assert!(Instant::now() < deadline, "{key} is not accepted");
+            sleep(LOOK_WHILE_AWAY).await;
+        }
     }
 
     /// Places an order and gives it as it is when it is settled.

@@ -115,19 +115,6 @@ fn part<'a>(told: &'a Value, service: &str) -> &'a Value {
     parts.iter().find(|part| part["name"] == service).unwrap_or(&Value::Null)
 }
 
-/// Asks until every part of the edge works: its cache, say, is not there before topics are heard.
-async fn is_ready(server: &Server) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let told: Value = server.get("/readyz").send().await.json();
-        if told["status"] == "ready" {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{told:#}");
-        sleep(Duration::from_millis(20)).await;
-    }
-}
-
 /// Asks until the edge tells that `service` works or does not.
 async fn told(server: &Server, service: &str, works: bool) -> (u16, Value) {
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -145,7 +132,7 @@ async fn told(server: &Server, service: &str, works: bool) -> (u16, Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_edge_tells_who_does_not_answer_and_is_not_ready_without_orders() {
     let mut server = Server::start_with(Options::demo().distributed()).await;
-    is_ready(&server).await;
+    server.is_whole().await;
     // Without payments orders are taken, and wait.
     server.kill("payment");
     let (status, health) = told(&server, "payment", false).await;
@@ -170,7 +157,7 @@ async fn the_edge_tells_who_does_not_answer_and_is_not_ready_without_orders() {
     assert_eq!(status, 200);
     server.revive("payment").await;
     told(&server, "payment", true).await;
-    is_ready(&server).await;
+    server.is_whole().await;
     server.finish();
 }
 

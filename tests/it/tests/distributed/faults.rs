@@ -1,38 +1,20 @@
 //! Each process is killed while orders come in, and the broker as well: nothing is lost or doubled.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use it::{Options, Server, lines, text};
-use tokio::time::{Instant, sleep};
+use it::{Options, Server, lines};
 
 /// Every service that can be lost while others go on.
 const SERVICES: [&str; 6] =
     ["catalog", "customer", "inventory", "payment", "order", "notification"];
-const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Places orders one after the other, each under a key that is tried until it is answered; gives the
-/// ids of those that were accepted.
+/// Places orders one after the other, each once; gives their ids.
 async fn place(server: &Server, round: &str, orders: u32) -> Vec<String> {
+    let shop = server.shop();
     let mut accepted = Vec::new();
     for number in 0..orders {
         let key = format!("{round}-{number}");
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let call = server.post("/api/v1/orders", &lines(&[("lamp", 1)])).key(&key);
-            match call.try_send().await {
-                Ok(answer) if answer.status == 202 => {
-                    accepted.push(text(&answer.json(), "orderId"));
-                    break;
-                }
-                Ok(answer) if matches!(answer.status, 409 | 429 | 503 | 504) => {}
-                Ok(answer) => panic!("{key}: {} {}", answer.status, answer.text()),
-                // The same key asks what became of it.
-                Err(_) => {}
-            }
-            assert!(Instant::now() < deadline, "{key} is not accepted");
-            sleep(Duration::from_millis(20)).await;
-        }
+        accepted.push(shop.placed_once(&key, &lines(&[("lamp", 1)])).await);
     }
     accepted
 }

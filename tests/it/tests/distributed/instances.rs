@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use it::client::Client;
 use it::database::{Database, Kind};
-use it::{Options, Server, lines, text};
+use it::{Options, Server, Shop, lines, text};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -31,28 +30,12 @@ async fn with_twins(kind: Kind) -> Server {
     Server::start_with(TWINS.iter().fold(options, with_second)).await
 }
 
-/// Orders one after the other, each under a key that is tried until it is answered, until it is told to
-/// end; gives the ids of what was accepted.
-async fn buy(http: Client, buyer: usize, ends: Arc<AtomicBool>) -> Vec<String> {
+/// Orders one after the other, each once, until it is told to end; gives the ids.
+async fn buy(shop: Shop, buyer: usize, ends: Arc<AtomicBool>) -> Vec<String> {
     let mut accepted = Vec::new();
     while !ends.load(Ordering::Acquire) {
         let key = format!("buyer-{buyer}-{}", accepted.len());
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let call = http.post("/api/v1/orders", &lines(&[("lamp", 1)])).key(&key);
-            match call.try_send().await {
-                Ok(answer) if matches!(answer.status, 200 | 202) => {
-                    accepted.push(text(&answer.json(), "orderId"));
-                    break;
-                }
-                Ok(answer) if matches!(answer.status, 409 | 429 | 503 | 504) => {}
-                Ok(answer) => panic!("{key}: {} {}", answer.status, answer.text()),
-                // The same key asks what became of it.
-                Err(_) => {}
-            }
-            assert!(Instant::now() < deadline, "{key} is not accepted");
-            sleep(Duration::from_millis(20)).await;
-        }
+        accepted.push(shop.placed_once(&key, &lines(&[("lamp", 1)])).await);
     }
     accepted
 }
@@ -63,7 +46,7 @@ async fn instances_come_and_go(kind: Kind) {
     let ends = Arc::new(AtomicBool::new(false));
     let mut buyers = JoinSet::new();
     for buyer in 0..BUYERS {
-        buyers.spawn(buy(server.http().clone(), buyer, Arc::clone(&ends)));
+        buyers.spawn(buy(server.shop(), buyer, Arc::clone(&ends)));
     }
     for (turn, service) in TWINS.iter().enumerate() {
         let second = format!("{service}-2");
