@@ -67,6 +67,11 @@ macro_rules! events {
                 match self { $(Self::$variant => $name,)* }
             }
 
+            /// The kind whose CloudEvents `type` this is.
+            pub fn named(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$variant),)* _ => None }
+            }
+
             /// The topic that carries it.
             pub const fn topic(self) -> Topic {
                 match self { $(Self::$variant => Topic::$topic,)* }

@@ -116,10 +116,12 @@ impl Consumers {
 fn part(name: &str, stats: &ConsumerStats) -> edge::Part {
     let blocked = stats.blocked_keys.load(Ordering::Relaxed);
     let handled = stats.handled.load(Ordering::Relaxed);
+    let is_joining = stats.is_joining.load(Ordering::Relaxed);
+    let waits = if is_joining { "; waits for its group's partitions" } else { "" };
     edge::Part {
         name: name.to_owned(),
         // A blocked key is somebody's order, not the whole service: it serves all others.
-        ok: true,
-        detail: format!("{handled} events handled, {blocked} keys blocked"),
+        ok: !is_joining,
+        detail: format!("{handled} events handled, {blocked} keys blocked{waits}"),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use contracts::{Event, EventKind, Position, Timestamp};
@@ -39,6 +39,8 @@ pub struct ConsumerStats {
     pub broken: AtomicU64,
     /// Partitions that are this consumer's, now.
     pub partitions: AtomicU64,
+    /// Whether its group has not given it any yet; nor told it that there are none left for it.
+    pub is_joining: AtomicBool,
     /// Records that came before one that the partition should have held: a hole in the log.
     pub gaps: AtomicU64,
     /// Microseconds between the last batch's newest event and its being handled.
@@ -86,7 +88,11 @@ impl Wanted {
     }
 
     pub(crate) fn contains(&self, event: &Event) -> bool {
-        let code = usize::from(event.data.kind().code());
+        self.has(event.data.kind())
+    }
+
+    pub(crate) fn has(&self, kind: EventKind) -> bool {
+        let code = usize::from(kind.code());
         self.0.get(code).copied().unwrap_or(false)
     }
 }

@@ -10,6 +10,7 @@ mod record;
 mod work;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use contracts::{EventKind, Topic};
@@ -152,6 +153,7 @@ impl Consumer {
         let topics: Arc<[Topic]> = Topic::ALL.into_iter().filter(carried).collect();
         let names: Vec<_> = topics.iter().map(|topic| client.topics.name(*topic)).collect();
         let stats = Arc::new(ConsumerStats::default());
+        stats.is_joining.store(true, Ordering::Relaxed);
         let runtime = Handle::current();
         let dead_letters = DeadLetters::open(client)?;
         let worker = Worker {
@@ -294,7 +296,8 @@ impl Consumer {
                     wait = Duration::ZERO;
                     bytes = bytes.saturating_add(message.payload_len());
                     let topic = self.names.iter().position(|name| name == message.topic());
-                    records.extend(topic.map(|topic| Record::read(&message, topic)));
+                    let wanted = &self.worker.wanted;
+                    records.extend(topic.map(|topic| Record::read(&message, topic, wanted)));
                 }
             }
         }

@@ -136,6 +136,7 @@ impl Group {
             self.places().insert(key, place);
         }
         self.changed.store(true, Ordering::Relaxed);
+        self.stats.is_joining.store(false, Ordering::Relaxed);
         self.count();
     }
 

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use contracts::cloudevents::{self, RecordError};
-use contracts::{Event, EventId, Position};
+use contracts::{Event, EventId, EventKind, Position};
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Headers as _};
 
 use super::super::positions::{Mark, Place};
 use super::super::relay::PREVIOUS;
+use crate::policy::Wanted;
 
 /// A record, read.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(super) struct Record {
 #[derive(Debug)]
 pub(super) enum Content {
     Event(Arc<Event>),
+    /// Of a kind that the consumer does not want: it is not read any further.
+    Unwanted,
     /// Of a type that this version does not know.
     Unknown,
     /// No event: as it was, with the reason.
@@ -59,21 +62,27 @@ fn parse_position(text: &str) -> Option<Position> {
 }
 
 impl Record {
-    /// Reads `message` of the consumer's topic number `topic`.
-    pub(super) fn read(message: &BorrowedMessage<'_>, topic: usize) -> Self {
+    /// Reads `message` of the consumer's topic number `topic`, as far as it is `wanted`.
+    pub(super) fn read(message: &BorrowedMessage<'_>, topic: usize, wanted: &Wanted) -> Self {
         let header = |name: &str| {
             let headers = message.headers()?;
             headers.iter().find(|header| header.key == name).and_then(|header| header.value)
         };
         let text = |name: &str| header(name).and_then(|bytes| std::str::from_utf8(bytes).ok());
-        let content = match cloudevents::decode(header, message.payload().unwrap_or_default()) {
-            Ok(event) => Content::Event(Arc::new(event)),
-            Err(RecordError::UnknownType(_)) => Content::Unknown,
-            Err(
-                error @ (RecordError::MissingHeader(_)
-                | RecordError::BadHeader { .. }
-                | RecordError::BadValue { .. }),
-            ) => Content::Broken(Box::new(Broken::new(message, &error))),
+        // A topic carries what some want and others do not: most of what is read here is only passed.
+        let kind = text("ce_type").and_then(EventKind::named);
+        let content = if kind.is_some_and(|kind| !wanted.has(kind)) {
+            Content::Unwanted
+        } else {
+            match cloudevents::decode(header, message.payload().unwrap_or_default()) {
+                Ok(event) => Content::Event(Arc::new(event)),
+                Err(RecordError::UnknownType(_)) => Content::Unknown,
+                Err(
+                    error @ (RecordError::MissingHeader(_)
+                    | RecordError::BadHeader { .. }
+                    | RecordError::BadValue { .. }),
+                ) => Content::Broken(Box::new(Broken::new(message, &error))),
+            }
         };
         Self {
             topic,

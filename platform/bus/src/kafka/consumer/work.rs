@@ -149,12 +149,12 @@ impl Worker {
             return None;
         }
         match &record.content {
-            Content::Event(event) => self.wanted.contains(event).then(|| Arc::clone(event)),
+            Content::Event(event) => Some(Arc::clone(event)),
             Content::Unknown if first => {
                 count(&self.stats.unknown, 1);
                 None
             }
-            Content::Unknown | Content::Broken(_) => None,
+            Content::Unwanted | Content::Unknown | Content::Broken(_) => None,
         }
     }
 
