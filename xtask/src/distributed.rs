@@ -41,9 +41,13 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Ports of the services behind the edge are above the edge's own by this much, and one more each.
 const BEHIND: u16 = 101;
 
-/// Partitions of each topic. One machine has no use for the twelve that the product makes by itself: each is
-/// a request of its own to the broker, so an order took four times as long under load.
-const PARTITIONS: &str = "MILLRACE_KAFKA__PARTITIONS";
+/// Settings of every process, unless the environment says otherwise. One machine has no use for the twelve
+/// partitions that the product makes by itself: each is a request of its own to the broker, so an order took
+/// four times as long under load.
+const DEFAULTS: [(&str, &str); 2] = [
+    ("MILLRACE_KAFKA__PARTITIONS", "3"),
+    ("MILLRACE_COMPAT__PROFILES", r#"["000", "002", "004"]"#),
+];
 
 /// Where everything listens, on 127.0.0.1.
 #[derive(Clone, Copy)]
@@ -237,7 +241,7 @@ impl Street {
         }
         for service in SERVICES {
             let (http, _) = self.ports.of(service);
-            self.wait(service, || check::status(http, "/readyz") == Some(200))?;
+            self.wait(service, || check::is_ready(http))?;
         }
         Ok(())
     }
@@ -260,10 +264,11 @@ impl Street {
             .arg("--data")
             .arg(self.folder.join(service))
             .env("MILLRACE_BUS", "kafka")
-            .env("MILLRACE_KAFKA__BOOTSTRAP_SERVERS", local(self.ports.kafka).to_string())
-            .env("MILLRACE_COMPAT__PROFILES", r#"["000", "002", "004"]"#);
-        if variable(PARTITIONS).is_none() {
-            command.env(PARTITIONS, "3");
+            .env("MILLRACE_KAFKA__BOOTSTRAP_SERVERS", local(self.ports.kafka).to_string());
+        for (name, value) in DEFAULTS {
+            if variable(name).is_none() {
+                command.env(name, value);
+            }
         }
         for other in SERVICES.iter().filter(|name| **name != "edge") {
             let (_, grpc) = self.ports.of(other);

@@ -48,6 +48,12 @@ pub(super) fn status(port: u16, path: &str) -> Option<u16> {
     ask(port, path, None).ok().map(|(status, _)| status)
 }
 
+/// Whether every part of a process works, its consumers' partitions included: what it is told, it does at once.
+pub(super) fn is_ready(port: u16) -> bool {
+    let answer = ask(port, "/readyz", None);
+    answer.is_ok_and(|(status, body)| status == 200 && body.contains(r#""status":"ready""#))
+}
+
 /// Tries `look` until it gives something, for as long as anybody would wait.
 fn until<T>(what: &str, look: impl Fn() -> Result<Option<T>>) -> Result<T> {
     let deadline = Instant::now() + PATIENCE;
