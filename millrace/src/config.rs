@@ -13,6 +13,8 @@ use contracts::compat::Profile;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::registry;
+
 const DEFAULT_FILE: &str = "millrace.toml";
 const PREFIX: &str = "MILLRACE_";
 /// Variables by which other programs are told the same, and the keys that they stand for.
@@ -22,7 +24,7 @@ const OTHERS: [(&str, &str); 3] = [
     ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "TRACING__OTLP"),
 ];
 /// Parts of key names whose values are never printed.
-const SECRETS: [&str; 4] = ["password", "secret", "token_key", "url"];
+const SECRETS: [&str; 5] = ["password", "secret", "token_key", "acl_token", "url"];
 
 /// Everything that an operator may set.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -50,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) kafka: bus::kafka::Settings,
     /// Where services are that run in other processes.
     pub(crate) services: Addresses,
+    /// Where it is told that services are in this one.
+    pub(crate) consul: registry::Settings,
     /// What is written for consumers that know only older systems.
     pub(crate) compat: Compat,
     pub(crate) edge: edge::Settings,
@@ -184,6 +188,7 @@ impl Default for Config {
             redis: cache::Settings::default(),
             kafka: bus::kafka::Settings::default(),
             services: Addresses::default(),
+            consul: registry::Settings::default(),
             compat: Compat::default(),
             edge: edge::Settings::default(),
             order: order::Settings::default(),

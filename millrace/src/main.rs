@@ -8,6 +8,7 @@ mod commands;
 mod config;
 mod demo;
 mod descriptors;
+mod registry;
 mod server;
 mod wire;
 

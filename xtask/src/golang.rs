@@ -25,8 +25,9 @@ enum How {
     Install(&'static str),
     /// By the collector's own builder, of this version, from this list of its parts.
     Collector { builder: &'static str, parts: &'static str },
-    /// In a module of its own, because the package replaces some of its dependencies.
-    Module { package: &'static str, version: &'static str },
+    /// In a module of its own, because the package replaces some of its dependencies; `with` are versions of
+    /// others that it would not choose by itself.
+    Module { package: &'static str, version: &'static str, with: &'static [&'static str] },
 }
 
 /// Takes traces over OTLP and gives them to Zipkin.
@@ -53,7 +54,25 @@ const COMPOSE: Built = Built {
     folder: "compose-2.40.3",
     program: "docker-compose",
     variable: "MILLRACE_COMPOSE",
-    how: How::Module { package: "github.com/docker/compose/v2/cmd", version: "v2.40.3" },
+    how: How::Module { package: "github.com/docker/compose/v2/cmd", version: "v2.40.3", with: &[] },
+};
+
+/// Knows where services are. Later lines of versions need modules that nobody publishes any more; this one needs
+/// its own parts as they were then, and a network library that a Go of today can link.
+const CONSUL: Built = Built {
+    folder: "consul-1.11.11",
+    program: "consul",
+    variable: "MILLRACE_CONSUL",
+    how: How::Module {
+        package: "github.com/hashicorp/consul",
+        version: "v1.11.11",
+        with: &[
+            "github.com/hashicorp/consul/api@v1.13.0",
+            "github.com/hashicorp/consul/sdk@v0.9.0",
+            "golang.org/x/net@v0.35.0",
+            "golang.org/x/sys@v0.30.0",
+        ],
+    },
 };
 
 /// The program of the OpenTelemetry collector: `cargo xtask parts otel`.
@@ -69,6 +88,11 @@ pub(crate) fn helm() -> Result<PathBuf> {
 /// The program of Docker Compose: `cargo xtask parts compose`.
 pub(crate) fn compose() -> Result<PathBuf> {
     COMPOSE.prepare()
+}
+
+/// The program of Consul: `cargo xtask parts consul`.
+pub(crate) fn consul() -> Result<PathBuf> {
+    CONSUL.prepare()
 }
 
 impl Built {
@@ -125,12 +149,12 @@ impl Built {
                 build.args(["run", builder, "--config", "builder.yaml"]);
                 run(build)
             }
-            How::Module { package, version } => {
+            How::Module { package, version, with } => {
                 let mut init = go(fresh)?;
                 init.args(["mod", "init", "millrace.parts/built"]);
                 run(init)?;
                 let mut get = go(fresh)?;
-                get.args(["get", &format!("{package}@{version}")]);
+                get.args(["get", &format!("{package}@{version}")]).args(*with);
                 run(get)?;
                 let mut build = go(fresh)?;
                 build.args(["build", "-o"]).arg(fresh.join("out").join(self.program)).arg(package);

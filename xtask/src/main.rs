@@ -102,6 +102,7 @@ fn run(arguments: &[String]) -> Result<()> {
 fn part(root: &Path, name: &str) -> Result<()> {
     let place = match name {
         "compose" => golang::compose()?,
+        "consul" => golang::consul()?,
         "helm" => golang::helm()?,
         "kafka" => maven::kafka()?,
         "kafka-clients" => kafka_clients::prepare(root)?,

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{clients, deploy, distributed, gates, kafka_clients, maven, parts, ui};
+use crate::{clients, deploy, distributed, gates, golang, kafka_clients, maven, parts, ui};
 
 /// The database servers that the flows run on, beside SQLite.
 const SERVERS: [&str; 2] = ["postgres", "mariadb"];
@@ -119,10 +119,11 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     maven::kafka()?;
     parts::databases()?;
     parts::redis()?;
+    let consul = golang::consul()?;
     kafka_clients::prepare(root)?;
     deploy::check(root)?;
     let mut command = gates::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
-    command.args(arguments).current_dir(root);
+    command.args(arguments).env("MILLRACE_CONSUL", consul).current_dir(root);
     let mut totals = cargo_test(command)?;
     let mut others = Vec::new();
     if arguments.is_empty() {

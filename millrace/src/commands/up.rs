@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::UpArgs;
 use crate::config::{Config, LogFormat};
+use crate::registry::Registry;
 use crate::wire::Chosen;
 use crate::{demo, descriptors, server, wire};
 
@@ -59,6 +60,7 @@ async fn serve(config: &Config, chosen: &Chosen, with_demo: bool) -> anyhow::Res
     let http = server::bind("http", config.http.addr)?;
     let grpc = server::bind("grpc", config.grpc.addr)?;
     let addresses = (http.local_addr()?, grpc.local_addr()?);
+    let registry = Registry::try_new(&config.consul, &chosen.names(), addresses)?;
     trace::start(&config.tracing, &chosen.names())?;
     let house = wire::assemble(config, chosen).await?;
     if let Some(services) = house.services.as_ref().filter(|_| with_demo) {
@@ -67,6 +69,9 @@ async fn serve(config: &Config, chosen: &Chosen, with_demo: bool) -> anyhow::Res
     house.tasks.spawn("http", server::serve(http, house.http.clone(), house.tasks.clone()));
     house.tasks.spawn("grpc", server::serve(grpc, house.grpc.clone(), house.tasks.clone()));
     house.started.store(true, Ordering::Release);
+    if let Some(registry) = registry {
+        house.tasks.spawn("consul", registry.run(house.tasks.stopping()));
+    }
     announce(addresses);
     told_to_stop(&mut interrupt, &mut terminate).await;
     tracing::info!("stopping: open requests are finished first");
