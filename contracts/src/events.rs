@@ -241,6 +241,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_kind_is_found_by_its_name_and_by_no_other() {
+        for kind in EventKind::ALL {
+            assert_eq!(EventKind::named(kind.name()), Some(*kind));
+        }
+        assert_eq!(EventKind::named("order.place"), None);
+        assert_eq!(EventKind::named(""), None);
+    }
+
+    #[test]
     fn codes_and_names_are_unique() {
         let mut codes: Vec<_> = EventKind::ALL.iter().map(|kind| kind.code()).collect();
         let mut names: Vec<_> = EventKind::ALL.iter().map(|kind| kind.name()).collect();
