@@ -7,16 +7,43 @@ import { Server } from './server';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** A server for each file of journeys, and pages that complain about errors nobody looked for. */
-export const test = base.extend<{ ui: Page }, { server: Server }>({
-  server: [
+/** The server of the file of journeys that a worker is at. */
+class FileServer {
+  private file = '';
+  private server: Server | null = null;
+
+  async of(file: string): Promise<Server> {
+    if (!this.server || this.file !== file) {
+      await this.end();
+      this.server = await Server.start();
+      this.file = file;
+    }
+    return this.server;
+  }
+
+  async end(): Promise<void> {
+    await this.server?.end();
+    this.server = null;
+  }
+}
+
+/**
+ * A server for each file of journeys, and pages that complain about errors nobody looked for. One
+ * worker runs several files, and which ones is a matter of time: a server that they shared would
+ * show a file what another one sold.
+ */
+export const test = base.extend<{ ui: Page; server: Server }, { fileServer: FileServer }>({
+  fileServer: [
     async ({}, use) => {
-      const server = await Server.start();
-      await use(server);
-      await server.end();
+      const fileServer = new FileServer();
+      await use(fileServer);
+      await fileServer.end();
     },
     { scope: 'worker' },
   ],
+  server: async ({ fileServer }, use, { file }) => {
+    await use(await fileServer.of(file));
+  },
   ui: async ({ page }, use) => {
     const faults = listen(page);
     await use(page);
