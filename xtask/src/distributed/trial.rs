@@ -270,6 +270,12 @@ mod tests {
         assert_eq!(place.left().unwrap(), Vec::<String>::new());
         let mut left = Command::new("sleep");
         let mut left = left.arg("60").env("DATA", &place.data).spawn().unwrap();
+        // A program has no arguments yet when it has just taken the place of whoever started it.
+        let arguments = format!("/proc/{}/cmdline", left.id());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while fs::read(&arguments).unwrap().is_empty() {
+            assert!(Instant::now() < deadline, "{arguments} stays empty");
+        }
         let found = place.left().unwrap();
         left.kill().unwrap();
         left.wait().unwrap();
