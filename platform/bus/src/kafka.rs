@@ -11,6 +11,8 @@
 
 mod client;
 mod consumer;
+mod headers;
+mod lines;
 mod listener;
 mod partition;
 pub mod positions;

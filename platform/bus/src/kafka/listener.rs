@@ -14,13 +14,14 @@ use contracts::{Event, Timestamp, Topic};
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError as Cause;
-use rdkafka::message::{BorrowedMessage, Headers as _};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
 use telemetry::Tasks;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::headers::Headers;
 use super::{Client, KafkaError};
 use crate::policy::count;
 
@@ -142,12 +143,8 @@ fn time_of(message: &BorrowedMessage<'_>) -> Timestamp {
 }
 
 fn decoded(message: &BorrowedMessage<'_>) -> Result<Event, RecordError> {
-    let headers = message.headers();
-    let header = |name: &str| {
-        let mut found = headers?.iter().filter(|header| header.key == name);
-        found.next()?.value
-    };
-    cloudevents::decode(header, message.payload().unwrap_or_default())
+    let headers = Headers::of(message);
+    cloudevents::decode(|name| headers.get(name), message.payload().unwrap_or_default())
 }
 
 /// The places in every partition behind which everything is that the log got since `since`, and the ends

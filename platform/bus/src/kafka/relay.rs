@@ -10,31 +10,23 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use contracts::{Event, Position, Timestamp, Topic, cloudevents};
-use rdkafka::error::KafkaError as Cause;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::future_producer::DeliveryFuture;
-use rdkafka::producer::{FutureProducer, FutureRecord};
-use rdkafka::types::RDKafkaErrorCode;
+use contracts::{Event, Position, Timestamp, Topic};
 use store::{Reader, Store, StoreError, lease, log};
 use telemetry::Tasks;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::lines::Lines;
 use super::positions::{self, Published, RELAY};
-use super::{Client, KafkaError, Settings, Topics, partition};
+use super::{Client, KafkaError, Settings, Topics};
 use crate::policy::count;
 
-/// The header that names the event before this one, of the same log in the same partition.
-pub(crate) const PREVIOUS: &str = "millrace-previous";
 /// Segments that are read from the outbox at a time, by a relay that is behind.
 const SEGMENTS_MAX: u32 = 64;
 /// Committed events that wait in memory; beyond that the relay is behind, and reads the outbox.
 const FRESH_MAX: usize = 65_536;
 /// Events that are published before their answers are waited for.
 const EVENTS_MAX: usize = 8_192;
-/// Bytes of a record: below the broker's limit of 1 MiB, with room for headers.
-const RECORD_BYTES_MAX: usize = 900 * 1_024;
 /// How often the outbox is looked at when nobody says that there is something. Seldom: rows that wait
 /// for their tables must go there before anybody reads.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -47,11 +39,6 @@ const LEASE: Duration = Duration::from_secs(10);
 const RENEW_AFTER: Duration = Duration::from_secs(3);
 /// The pause before another attempt, and while another instance has the lease.
 const AGAIN: Duration = Duration::from_millis(500);
-/// How long the client waits for more records of a partition: just so long that what a relay hands over at
-/// once is one request for each partition, and not one for the first record and another for the rest.
-const LINGER_MS: &str = "1";
-/// The pause when the client's own queue is full.
-const FULL: Duration = Duration::from_millis(5);
 
 /// What the relay has done since it started.
 #[derive(Debug, Default)]
@@ -336,7 +323,7 @@ impl Session {
             drop(tokio::time::timeout(REST, hint).await);
             return Ok(());
         };
-        let sent = self.lines.send(&events, &relay.stats).await?;
+        let sent = self.lines.send(&events, &relay.stats.refused).await?;
         for (place, published) in sent {
             self.unrecorded.insert(place, published);
         }
@@ -393,107 +380,6 @@ impl Session {
     }
 }
 
-/// The producer, and the last event of the log in each partition.
-struct Lines {
-    producer: FutureProducer,
-    topics: Topics,
-    last: HashMap<(Topic, i32), Position>,
-}
-
-/// A record on its way.
-struct Sent {
-    place: (Topic, i32),
-    position: Position,
-    answer: DeliveryFuture,
-}
-
-impl Lines {
-    fn open(
-        settings: &Settings,
-        topics: Topics,
-        last: HashMap<(Topic, i32), Position>,
-    ) -> Result<Self, KafkaError> {
-        let mut config = settings.client("relay");
-        config
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            // Never a later record without the earlier one: an error ends the session instead, and
-            // nothing is given up while brokers are away.
-            .set("enable.gapless.guarantee", "true")
-            .set("message.timeout.ms", "0");
-        settings.prefer(&mut config, "linger.ms", LINGER_MS);
-        let producer = config.create();
-        let producer =
-            producer.map_err(|cause| KafkaError::client("cannot make a producer", cause))?;
-        Ok(Self { producer, topics, last })
-    }
-
-    /// Publishes `events` and waits until the brokers have them; gives the last one per partition.
-    async fn send(
-        &mut self,
-        events: &[Arc<Event>],
-        stats: &RelayStats,
-    ) -> Result<HashMap<(Topic, i32), Published>, KafkaError> {
-        let mut sent = Vec::with_capacity(events.len());
-        for event in events {
-            sent.extend(self.queue(event, stats).await?);
-        }
-        let mut done = HashMap::new();
-        for Sent { place, position, answer } in sent {
-            let failed = |cause| KafkaError::client("cannot publish", cause);
-            let delivered = match answer.await {
-                Ok(delivered) => delivered.map_err(|(cause, _)| failed(cause))?,
-                Err(_) => return Err(failed(Cause::Canceled)),
-            };
-            let next_offset = delivered.offset.saturating_add(1);
-            done.insert(place, Published { position, next_offset });
-        }
-        Ok(done)
-    }
-
-    /// Hands an event to the client. One that is too large is left out, loudly: its row stays.
-    async fn queue(
-        &mut self,
-        event: &Event,
-        stats: &RelayStats,
-    ) -> Result<Option<Sent>, KafkaError> {
-        let record = cloudevents::encode(event);
-        if record.value.len() > RECORD_BYTES_MAX {
-            count(&stats.refused, 1);
-            tracing::error!(event = %event.id, kind = event.data.kind().name(),
-                bytes = record.value.len(), "an event is too large for its topic; it is left out");
-            return Ok(None);
-        }
-        let topic = event.topic();
-        let partition = partition::of(record.key.as_bytes(), self.topics.partitions);
-        let (place, position) = ((topic, partition), event.id.position());
-        let previous = self.last.insert(place, position).map(|last| last.to_string());
-        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len().saturating_add(1));
-        for (key, value) in &record.headers {
-            headers = headers.insert(Header { key, value: Some(value.as_str()) });
-        }
-        if let Some(previous) = &previous {
-            headers = headers.insert(Header { key: PREVIOUS, value: Some(previous.as_str()) });
-        }
-        let name = self.topics.name(topic);
-        let millis = i64::try_from(event.time.as_millis()).unwrap_or(i64::MAX);
-        let mut next = FutureRecord::to(&name)
-            .partition(partition)
-            .key(&record.key)
-            .payload(&record.value)
-            .timestamp(millis)
-            .headers(headers);
-        loop {
-            next = match self.producer.send_result(next) {
-                Ok(answer) => return Ok(Some(Sent { place, position, answer })),
-                Err((Cause::MessageProduction(RDKafkaErrorCode::QueueFull), record)) => record,
-                Err((cause, _)) => return Err(KafkaError::client("cannot publish", cause)),
-            };
-            tokio::time::sleep(FULL).await;
-        }
-    }
-}
-
 /// Publishes the log behind `reader` once more, from the segment `from` on; gives the number of
 /// events. Consumers pass over what they have had, and take what they have missed.
 pub async fn replay(
@@ -504,7 +390,7 @@ pub async fn replay(
 ) -> Result<u64, KafkaError> {
     super::topics::ensure(settings, &[]).await?;
     let mut lines = Lines::open(settings, Topics::new(settings), HashMap::new())?;
-    let stats = RelayStats::default();
+    let refused = AtomicU64::new(0);
     let mut next = Position::start_of(1);
     let mut published: u64 = 0;
     loop {
@@ -519,21 +405,8 @@ pub async fn replay(
         let first = events.partition_point(|event| event.id.position().segment < from);
         let (before, again) = events.split_at(first);
         lines.pass(before);
-        lines.send(again, &stats).await?;
+        lines.send(again, &refused).await?;
         published = published.saturating_add(u64::try_from(again.len()).unwrap_or(0));
-    }
-}
-
-impl Lines {
-    /// Takes note of events that are not published now, but were.
-    fn pass(&mut self, events: &[Arc<Event>]) {
-        for event in events {
-            let record = cloudevents::encode(event);
-            if record.value.len() <= RECORD_BYTES_MAX {
-                let partition = partition::of(record.key.as_bytes(), self.topics.partitions);
-                self.last.insert((event.topic(), partition), event.id.position());
-            }
-        }
     }
 }
 

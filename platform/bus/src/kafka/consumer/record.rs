@@ -5,10 +5,11 @@ use std::sync::Arc;
 use contracts::cloudevents::{self, RecordError};
 use contracts::{Event, EventId, EventKind, Position};
 use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Headers as _};
+use rdkafka::message::BorrowedMessage;
 
+use super::super::headers::Headers;
+use super::super::lines::PREVIOUS;
 use super::super::positions::{Mark, Place};
-use super::super::relay::PREVIOUS;
 use crate::policy::Wanted;
 
 /// A record, read.
@@ -64,32 +65,29 @@ fn parse_position(text: &str) -> Option<Position> {
 impl Record {
     /// Reads `message` of the consumer's topic number `topic`, as far as it is `wanted`.
     pub(super) fn read(message: &BorrowedMessage<'_>, topic: usize, wanted: &Wanted) -> Self {
-        let header = |name: &str| {
-            let headers = message.headers()?;
-            headers.iter().find(|header| header.key == name).and_then(|header| header.value)
-        };
-        let text = |name: &str| header(name).and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let headers = Headers::of(message);
         // A topic carries what some want and others do not: most of what is read here is only passed.
-        let kind = text("ce_type").and_then(EventKind::named);
+        let kind = headers.text("ce_type").and_then(EventKind::named);
         let content = if kind.is_some_and(|kind| !wanted.has(kind)) {
             Content::Unwanted
         } else {
-            match cloudevents::decode(header, message.payload().unwrap_or_default()) {
+            let value = message.payload().unwrap_or_default();
+            match cloudevents::decode(|name| headers.get(name), value) {
                 Ok(event) => Content::Event(Arc::new(event)),
                 Err(RecordError::UnknownType(_)) => Content::Unknown,
                 Err(
                     error @ (RecordError::MissingHeader(_)
                     | RecordError::BadHeader { .. }
                     | RecordError::BadValue { .. }),
-                ) => Content::Broken(Box::new(Broken::new(message, &error))),
+                ) => Content::Broken(Box::new(Broken::new(message, &headers, &error))),
             }
         };
         Self {
             topic,
             partition: message.partition(),
             offset: message.offset(),
-            origin: text("ce_id").and_then(|id| id.parse().ok()),
-            previous: text(PREVIOUS).and_then(parse_position),
+            origin: headers.text("ce_id").and_then(|id| id.parse().ok()),
+            previous: headers.text(PREVIOUS).and_then(parse_position),
             content,
         }
     }
@@ -120,16 +118,11 @@ impl Record {
 }
 
 impl Broken {
-    fn new(message: &BorrowedMessage<'_>, cause: &RecordError) -> Self {
-        let headers = message.headers().into_iter().flat_map(|headers| {
-            headers
-                .iter()
-                .map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()))
-        });
+    fn new(message: &BorrowedMessage<'_>, headers: &Headers<'_>, cause: &RecordError) -> Self {
         Self {
             key: message.key().unwrap_or_default().to_vec(),
             value: message.payload().unwrap_or_default().to_vec(),
-            headers: headers.collect(),
+            headers: headers.owned(),
             cause: cause.to_string(),
         }
     }
