@@ -4,6 +4,8 @@
 //! and the value of one. Attributes that this version does not know are passed over; data of a type
 //! that it does not know is [`RecordError::UnknownType`], which a consumer skips.
 
+use std::borrow::Cow;
+
 use smol_str::SmolStr;
 
 use crate::clock::Timestamp;
@@ -14,13 +16,19 @@ use crate::ids::{EventId, OrderId};
 /// The media type of every value.
 pub const CONTENT_TYPE: &str = "application/json";
 
+/// As many headers as an event can have.
+const HEADERS_MAX: usize = 12;
+
+/// Names and values of headers.
+pub type Headers = Vec<(&'static str, Cow<'static, str>)>;
+
 /// An event as a record of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// The aggregate's id.
     pub key: String,
     /// The attributes, in this order.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Headers,
     /// The data as JSON.
     pub value: Vec<u8>,
 }
@@ -56,20 +64,22 @@ pub enum RecordError {
 pub fn encode(event: &Event) -> Record {
     let kind = event.data.kind();
     let key = event.key().to_string();
-    let mut headers = vec![
-        ("ce_specversion", "1.0".to_owned()),
-        ("ce_id", event.id.to_string()),
-        ("ce_source", format!("/millrace/{}", kind.topic().producer())),
-        ("ce_type", kind.name().to_owned()),
-        ("ce_subject", key.clone()),
-        ("ce_time", event.time.to_string()),
-        ("ce_partitionkey", key.clone()),
-        ("ce_sequence", event.sequence.to_string()),
-    ];
-    headers.extend(event.correlation.map(|id| ("ce_correlationid", id.to_string())));
-    headers.extend(event.causation.map(|id| ("ce_causationid", id.to_string())));
-    headers.push(("content-type", CONTENT_TYPE.to_owned()));
-    headers.extend(event.traceparent.as_ref().map(|trace| ("traceparent", trace.to_string())));
+    let mut headers = Vec::with_capacity(HEADERS_MAX);
+    headers.extend([
+        ("ce_specversion", "1.0".into()),
+        ("ce_id", event.id.to_string().into()),
+        ("ce_source", kind.topic().source().into()),
+        ("ce_type", kind.name().into()),
+        ("ce_subject", key.clone().into()),
+        ("ce_time", event.time.to_string().into()),
+        ("ce_partitionkey", key.clone().into()),
+        ("ce_sequence", event.sequence.to_string().into()),
+    ]);
+    headers.extend(event.correlation.map(|id| ("ce_correlationid", id.to_string().into())));
+    headers.extend(event.causation.map(|id| ("ce_causationid", id.to_string().into())));
+    headers.push(("content-type", CONTENT_TYPE.into()));
+    let trace = event.traceparent.as_ref();
+    headers.extend(trace.map(|trace| ("traceparent", trace.to_string().into())));
     Record { key, headers, value: event.data.to_json_bytes() }
 }
 
@@ -170,7 +180,7 @@ mod tests {
             let mut record = good.clone();
             for (known, text) in &mut record.headers {
                 if *known == name {
-                    value.clone_into(text);
+                    *text = value.to_owned().into();
                 }
             }
             read(&record).unwrap_err()

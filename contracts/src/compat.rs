@@ -37,7 +37,7 @@ pub struct Record {
     /// The key, where the older system has one.
     pub key: Option<String>,
     /// Headers: what a consumer needs to decode.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: cloudevents::Headers,
     /// The bytes.
     pub value: Vec<u8>,
 }
@@ -208,7 +208,7 @@ fn seed_004(data: &EventData, order: Option<&OrderFacts>) -> Option<Record> {
     Some(Record {
         topic,
         key: (topic == "order-placed").then(|| order_id.to_string()),
-        headers: vec![("__TypeId__", format!("{CLASSES}{class}"))],
+        headers: vec![("__TypeId__", format!("{CLASSES}{class}").into())],
         value: json(&message),
     })
 }

@@ -50,16 +50,21 @@ impl Topic {
         }
     }
 
-    /// The service that writes it.
-    pub const fn producer(self) -> &'static str {
+    /// Where its events come from, as CloudEvents say it: a path of the service that writes it.
+    pub const fn source(self) -> &'static str {
         match self {
-            Self::Order => "order",
-            Self::OrderCheck | Self::Customer => "customer",
-            Self::Reservation | Self::Stock => "inventory",
-            Self::Payment => "payment",
-            Self::Product => "catalog",
-            Self::Notification => "notification",
+            Self::Order => "/millrace/order",
+            Self::OrderCheck | Self::Customer => "/millrace/customer",
+            Self::Reservation | Self::Stock => "/millrace/inventory",
+            Self::Payment => "/millrace/payment",
+            Self::Product => "/millrace/catalog",
+            Self::Notification => "/millrace/notification",
         }
+    }
+
+    /// The service that writes it.
+    pub fn producer(self) -> &'static str {
+        self.source().rsplit('/').next().unwrap_or_default()
     }
 
     /// What the key of a record is.

@@ -1,5 +1,6 @@
 //! What a transaction has read and is about to write: one cache per record type, one list per
-//! appended table. Each piece of work can be undone alone; what is left is flushed once per COMMIT.
+//! appended table ([`crate::append`]). Each piece of work can be undone alone; what is left is flushed
+//! once per COMMIT.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -8,14 +9,14 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use rusqlite::Connection;
 
-use crate::due::Due;
+use crate::due::{self, Due};
 use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::pending::PendingRows;
-use crate::record::{Append, Key, Record};
+use crate::record::{Key, Record};
 use crate::server::Server;
 use crate::sqlite::Prepared;
-use crate::value::Value;
+use crate::value::{Row, Value};
 
 /// What the transaction does to every cache without knowing its rows.
 pub(crate) trait AnyCache: Send {
@@ -53,6 +54,8 @@ struct Slot<R: Record> {
     dirty: bool,
     /// Changed in an earlier one that left it to a later flush.
     is_pending: bool,
+    /// Found by its bound, which it no longer needs.
+    is_found: bool,
     /// Grows each time the place is given to another row, so that what is left in a queue of places
     /// is known to be old.
     stamp: u32,
@@ -66,8 +69,41 @@ struct Stored {
 }
 
 impl Stored {
-    fn of<R: Record>(row: &R) -> Self {
-        Self { version: row.version(), indexed: row.indexed() }
+    /// What is stored of `row` once it is written.
+    fn after<R: Record>(slot: &Slot<R>, row: &R) -> Self {
+        let deadline = row.indexed();
+        let indexed = match slot.stored {
+            Some(before) if R::INDEXED_IS_BOUND && !slot.is_found => {
+                due::bound(before.indexed, deadline)
+            }
+            Some(_) | None => deadline,
+        };
+        Self { version: row.version(), indexed }
+    }
+
+    fn read<R: Record>(row: &Row<'_>) -> Result<(R, Self), StoreError> {
+        let record = R::read(row)?;
+        let indexed = if R::INDEXED_IS_BOUND {
+            row.opt_int(R::TABLE.columns.len().saturating_sub(1))?
+        } else {
+            record.indexed()
+        };
+        let version = record.version();
+        Ok((record, Self { version, indexed }))
+    }
+}
+
+impl<R: Record> Slot<R> {
+    /// Pushes the values of `record` as they are to be stored; returns what will be.
+    fn write<'r>(&self, record: &'r R, values: &mut Vec<Value<'r>>) -> Stored {
+        let (start, after) = (values.len(), Stored::after(self, record));
+        record.write(values);
+        if R::INDEXED_IS_BOUND {
+            values.push(after.indexed.map_or(Value::Null, Value::Int));
+        }
+        let columns = R::TABLE.columns.len();
+        debug_assert_eq!(values.len().saturating_sub(start), columns, "{}", R::TABLE.name);
+        after
     }
 }
 
@@ -166,10 +202,9 @@ impl<R: Record> RecordCache<R> {
             if self.places.contains_key(key) || self.is_beyond(engine, key)? {
                 continue;
             }
-            let read = |row: &crate::value::Row<'_>| R::read(row);
-            let found = engine.query_one(&self.select, &[key.value()], read)?;
-            let stored = found.as_ref().map(Stored::of);
-            self.take_in(key.clone(), found.map(Box::new), stored);
+            let found = engine.query_one(&self.select, &[key.value()], Stored::read)?;
+            let (row, stored) = found.unzip();
+            self.take_in(key.clone(), row.map(Box::new), stored);
         }
         Ok(())
     }
@@ -193,11 +228,10 @@ impl<R: Record> RecordCache<R> {
         missing.sort_unstable();
         missing.dedup();
         let values: Vec<_> = missing.iter().map(|key| key.value()).collect();
-        let rows = server.select(&R::TABLE, &values, |row| R::read(row))?;
-        let mut found: HashMap<_, _> = rows.into_iter().map(|row| (row.key(), row)).collect();
+        let rows: Vec<(R, Stored)> = server.select(&R::TABLE, &values, Stored::read)?;
+        let mut found: HashMap<_, _> = rows.into_iter().map(|row| (row.0.key(), row)).collect();
         for key in missing {
-            let row = found.remove(key);
-            let stored = row.as_ref().map(Stored::of);
+            let (row, stored) = found.remove(key).unzip();
             self.take_in(key.clone(), row.map(Box::new), stored);
         }
         Ok(())
@@ -229,13 +263,14 @@ impl<R: Record> RecordCache<R> {
                 stored: None,
                 dirty: false,
                 is_pending: false,
+                is_found: false,
                 stamp: 0,
             });
             self.slots.len().saturating_sub(1)
         });
         let slot = &mut self.slots[place];
         slot.key = key.clone();
-        (slot.row, slot.stored, slot.dirty) = (row, stored, false);
+        (slot.row, slot.stored, slot.dirty, slot.is_found) = (row, stored, false, false);
         self.arrivals.push_back((place, slot.stamp));
         self.places.insert(key, place);
         place
@@ -271,6 +306,17 @@ impl<R: Record> RecordCache<R> {
         }
     }
 
+    /// Writes the row of `key`, if it is here, with its deadline for a bound.
+    pub(crate) fn found(&mut self, key: &R::Key) {
+        let Some(record) = self.get(key).cloned() else { return };
+        self.put(record);
+        let slot = self.places.get(key).and_then(|place| self.slots.get_mut(*place));
+        if let Some(slot) = slot {
+            // It stays so if the piece is undone: a bound that is a deadline is never wrong.
+            slot.is_found = true;
+        }
+    }
+
     /// The next whole number after the largest key, given once.
     pub(crate) fn number(&mut self, engine: &Engine) -> Result<i64, StoreError> {
         let next = self.top(engine)?.saturating_add(1);
@@ -291,8 +337,8 @@ impl<R: Record> RecordCache<R> {
             if record.is_settled() {
                 settled.push_back((*place, slot.stamp));
             }
-            slot.stored = Some(Stored::of(record.as_ref()));
-            (slot.dirty, slot.is_pending) = (false, false);
+            slot.stored = Some(Stored::after(slot, record.as_ref()));
+            (slot.dirty, slot.is_pending, slot.is_found) = (false, false, false);
         }
         Ok(())
     }
@@ -309,13 +355,12 @@ impl<R: Record> RecordCache<R> {
             let Some(slot) = slots.get(*place) else { continue };
             let Some(record) = &slot.row else { continue };
             let mut values = Vec::with_capacity(R::TABLE.columns.len().saturating_add(1));
-            record.write(&mut values);
-            debug_assert_eq!(values.len(), R::TABLE.columns.len(), "{}", R::TABLE.name);
+            let after = slot.write(record, &mut values);
             let statement = match slot.stored {
                 None => ready(&mut writing.insert, connection, insert)?,
                 Some(before) => {
                     values.push(Value::from(before.version));
-                    if R::INDEXED.is_some() && before.indexed == record.indexed() {
+                    if R::INDEXED.is_some() && before.indexed == after.indexed {
                         ready(&mut writing.update_but_indexed, connection, update_but_indexed)?
                     } else {
                         ready(&mut writing.update, connection, update)?
@@ -336,8 +381,7 @@ impl<R: Record> RecordCache<R> {
             let Some(slot) = self.slots.get(*place) else { continue };
             let Some(record) = &slot.row else { continue };
             let mut values = Vec::with_capacity(R::TABLE.columns.len().saturating_add(1));
-            record.write(&mut values);
-            debug_assert_eq!(values.len(), R::TABLE.columns.len(), "{}", R::TABLE.name);
+            slot.write(record, &mut values);
             match slot.stored {
                 None => new.push(values),
                 Some(before) => {
@@ -418,11 +462,11 @@ impl<R: Record> AnyCache for RecordCache<R> {
         pending.begin(&R::TABLE);
         let mut values = Vec::with_capacity(R::TABLE.columns.len());
         for (_, place) in &self.dirty {
-            if let Some(record) = self.slots.get(*place).and_then(|slot| slot.row.as_deref()) {
-                record.write(&mut values);
-                pending.add(&values);
-                values.clear();
-            }
+            let Some(slot) = self.slots.get(*place) else { continue };
+            let Some(record) = slot.row.as_deref() else { continue };
+            slot.write(record, &mut values);
+            pending.add(&values);
+            values.clear();
         }
         for (key, place) in self.dirty.drain(..) {
             let Some(slot) = self.slots.get_mut(place) else { continue };
@@ -477,109 +521,6 @@ impl<R: Record> AnyCache for RecordCache<R> {
                 .retain(|(place, stamp)| slots.get(*place).is_some_and(|s| s.stamp == *stamp));
         }
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
-}
-
-/// The rows to append to one table.
-pub(crate) struct AppendList<A: Append> {
-    rows: Vec<A>,
-    at_begin: usize,
-    /// The last position that is given, with those of `rows`.
-    last: Option<i64>,
-    insert: String,
-}
-
-impl<A: Append> AppendList<A> {
-    pub(crate) fn new() -> Self {
-        Self { rows: Vec::new(), at_begin: 0, last: None, insert: A::TABLE.insert() }
-    }
-
-    pub(crate) fn push(
-        &mut self,
-        engine: &Engine,
-        row: impl FnOnce(i64) -> A,
-    ) -> Result<i64, StoreError> {
-        let last = match self.last {
-            Some(last) => last,
-            None => engine.last_key(&A::TABLE)?,
-        };
-        let position = last.saturating_add(1);
-        self.rows.push(row(position));
-        self.last = Some(position);
-        Ok(position)
-    }
-}
-
-impl<A: Append> AnyCache for AppendList<A> {
-    fn begin(&mut self) {
-        self.at_begin = self.rows.len();
-    }
-
-    fn broken_rule(&self) -> Option<&'static str> {
-        None
-    }
-
-    fn keep(&mut self) {}
-
-    fn undo(&mut self) {
-        let undone = self.rows.len().saturating_sub(self.at_begin);
-        self.rows.truncate(self.at_begin);
-        let undone = i64::try_from(undone).unwrap_or(0);
-        self.last = self.last.map(|last| last.saturating_sub(undone));
-    }
-
-    fn changed(&self) -> usize {
-        0
-    }
-
-    fn is_untouched(&self) -> bool {
-        self.rows.len() == self.at_begin
-    }
-
-    fn defer(&mut self, engine: &Engine, _pending: &mut PendingRows) -> Result<u64, StoreError> {
-        self.flush(engine)
-    }
-
-    fn flush(&mut self, engine: &Engine) -> Result<u64, StoreError> {
-        let rows = std::mem::take(&mut self.rows);
-        self.at_begin = 0;
-        if rows.is_empty() {
-            return Ok(0);
-        }
-        match engine {
-            Engine::Sqlite(connection) => {
-                let mut insert = Prepared::try_new(connection, &self.insert)?;
-                let mut values = Vec::with_capacity(A::TABLE.columns.len());
-                for row in &rows {
-                    row.write(&mut values);
-                    debug_assert_eq!(values.len(), A::TABLE.columns.len(), "{}", A::TABLE.name);
-                    insert.run(&values)?;
-                    values.clear();
-                }
-            }
-            Engine::Server(server) => {
-                let sets: Vec<_> = rows
-                    .iter()
-                    .map(|row| {
-                        let mut values = Vec::with_capacity(A::TABLE.columns.len());
-                        row.write(&mut values);
-                        values
-                    })
-                    .collect();
-                server.insert(&A::TABLE, &sets)?;
-            }
-        }
-        Ok(u64::try_from(rows.len()).unwrap_or(0))
-    }
-
-    fn committed(&mut self, _settled: bool) {}
 
     fn as_any(&self) -> &dyn Any {
         self

@@ -11,6 +11,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashMap;
 
+/// A bound that is kept is at most so many microseconds before the deadline: an hour. A row whose deadline
+/// is days away is then found once, and not when its first deadline would have come as well.
+const BEFORE_MAX: i64 = 3_600 * 1_000_000;
+
+/// What the bound of a row becomes that has `kept` in its table ([`crate::Record::INDEXED_IS_BOUND`]).
+pub(crate) fn bound(kept: Option<i64>, deadline: Option<i64>) -> Option<i64> {
+    let (Some(kept), Some(at)) = (kept, deadline) else { return deadline };
+    let stays = (0..BEFORE_MAX).contains(&at.saturating_sub(kept));
+    Some(if stays { kept } else { at })
+}
+
 /// The bound of one record type. It is changed on the writer's thread only.
 #[derive(Debug)]
 pub(crate) struct Due {
@@ -97,6 +108,24 @@ impl Dues {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_bound_of_a_row_is_never_behind_its_deadline_and_moves_seldom() {
+        let minute = 60_000_000;
+        for (kept, deadline, expected) in [
+            (None, None, None),
+            (None, Some(7), Some(7)),
+            (Some(7), None, None),
+            (Some(7), Some(7), Some(7)),
+            (Some(7), Some(7 + minute), Some(7)),
+            (Some(7), Some(6), Some(6)),
+            (Some(7), Some(7 + 59 * minute), Some(7)),
+            (Some(7), Some(7 + 60 * minute), Some(7 + 60 * minute)),
+            (Some(i64::MIN), Some(i64::MAX), Some(i64::MAX)),
+        ] {
+            assert_eq!(bound(kept, deadline), expected, "{kept:?} {deadline:?}");
+        }
+    }
 
     #[test]
     fn a_bound_is_unknown_until_somebody_looked_and_falls_with_what_is_written() {

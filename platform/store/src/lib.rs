@@ -11,6 +11,7 @@
 //! **Invariants:** a COMMIT that fails stops the process, it is never tried again. Nothing that a
 //! failed piece of work did is in the COMMIT it shared. Readers see only what is committed.
 
+mod append;
 pub mod audit;
 mod cache;
 mod checkpoints;

@@ -10,7 +10,8 @@ use futures::future::BoxFuture;
 use hashbrown::HashMap;
 use telemetry::trace;
 
-use crate::cache::{AnyCache, AppendList, RecordCache};
+use crate::append::AppendList;
+use crate::cache::{AnyCache, RecordCache};
 use crate::due::{Due, Dues};
 use crate::engine::Engine;
 use crate::error::StoreError;
@@ -173,6 +174,15 @@ impl Tx {
         let place = self.records::<R>();
         if let Some(cache) = self.caches[place].as_any_mut().downcast_mut::<RecordCache<R>>() {
             cache.put(record);
+        }
+    }
+
+    /// Says that a row that is in memory was found by its bound ([`Record::INDEXED_IS_BOUND`]), whether its
+    /// deadline had come or not: from this transaction on it is found by its deadline.
+    pub fn found<R: Record>(&mut self, key: &R::Key) {
+        let place = self.records::<R>();
+        if let Some(cache) = self.caches[place].as_any_mut().downcast_mut::<RecordCache<R>>() {
+            cache.found(key);
         }
     }
 

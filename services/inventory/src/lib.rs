@@ -34,7 +34,10 @@ pub use grpc::server;
 /// Inventory's tables.
 pub const SCHEMA: Schema = Schema {
     service: "inventory",
-    migrations: &[("0001_stock", include_str!("../migrations/0001_stock.sql"))],
+    migrations: &[
+        ("0001_stock", include_str!("../migrations/0001_stock.sql")),
+        ("0002_room", include_str!("../migrations/0002_room.sql")),
+    ],
 };
 
 /// What can be set.

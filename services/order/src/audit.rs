@@ -133,7 +133,9 @@ impl Checks {
         let name = || format!("order {} ({})", order.placed.id, order.placed.number);
         let agrees = stored.status == Some(order.status())
             && stored.attention == order.attention.is_some()
-            && order.placed.id.number() == order.placed.number;
+            && order.placed.id.number() == order.placed.number
+            && stored.look_at.is_some() == order.deadline.is_some()
+            && stored.look_at <= order.deadline;
         self.columns.expect(agrees, name);
         self.history.expect(is_path(order), name);
         self.total.expect(stored.total == sum(order), name);

@@ -191,6 +191,7 @@ impl Orders {
         let mut changes = Changes::new(&self.live);
         for number in due {
             let Some(id) = tx.get::<Order>(number).map(|order| order.placed.id) else { continue };
+            tx.found::<Order>(number);
             self.apply(tx, id, &Fact::DeadlinePassed, &Cause::Deadline, &mut changes)?;
         }
         changes.tell_after_commit(tx);

@@ -15,7 +15,10 @@ use crate::domain::{Order, Placed, RequestKey, Status};
 /// The tables of this service.
 pub const SCHEMA: Schema = Schema {
     service: "order",
-    migrations: &[("0001_orders", include_str!("../migrations/0001_orders.sql"))],
+    migrations: &[
+        ("0001_orders", include_str!("../migrations/0001_orders.sql")),
+        ("0002_look_at", include_str!("../migrations/0002_look_at.sql")),
+    ],
 };
 
 /// Orders that stay in memory behind their COMMIT: several times what is unfinished at full load.
@@ -37,14 +40,15 @@ macro_rules! columns {
 
 columns! {
     "number", "version", "id", "status", "attention", "customer_id", "placed_at", "deadline",
-    "request_key", "request_hash", "total_minor", "currency", "doc"
+    "request_key", "request_hash", "total_minor", "currency", "doc", "look_at"
 }
 
 impl Record for Order {
     type Key = OrderNumber;
     const TABLE: Table = Table { name: "orders", columns: COLUMNS };
     const CACHE_MAX: usize = CACHE_MAX;
-    const INDEXED: Option<&'static str> = Some("deadline");
+    const INDEXED: Option<&'static str> = Some("look_at");
+    const INDEXED_IS_BOUND: bool = true;
 
     fn key(&self) -> OrderNumber {
         self.placed.number
@@ -86,7 +90,7 @@ impl Record for Order {
     }
 
     fn read(row: &Row<'_>) -> Result<Self, StoreError> {
-        let StoredOrder { order, status, attention, total } = StoredOrder::read(row)?;
+        let StoredOrder { order, status, attention, total, .. } = StoredOrder::read(row)?;
         order.check().map_err(|why| row.damaged(12, &why.to_string()))?;
         if status != Some(order.status()) || attention != order.attention.is_some() {
             return Err(row.damaged(3, "it is not what the document says"));
@@ -108,6 +112,8 @@ pub struct StoredOrder {
     pub attention: bool,
     /// The columns `total_minor` and `currency`.
     pub total: Money,
+    /// The column `look_at`.
+    pub look_at: Option<Timestamp>,
 }
 
 impl StoredOrder {
@@ -142,7 +148,8 @@ impl StoredOrder {
         };
         let status = Status::from_code(row.int(3)?);
         let total = Money::new(row.int(10)?, currency);
-        Ok(Self { order, status, attention: row.int(4)? != 0, total })
+        let (attention, look_at) = (row.int(4)? != 0, row.opt_timestamp(13)?);
+        Ok(Self { order, status, attention, total, look_at })
     }
 }
 
@@ -223,15 +230,16 @@ pub async fn first_placed_from(rx: &mut Rx, at: Timestamp) -> Result<i64, StoreE
     Ok(low)
 }
 
-/// Orders whose deadline is at `now` or before, the longest overdue first.
+/// Orders whose deadline may be at `now` or before, the longest overdue first.
 pub async fn due(rx: &mut Rx, now: Timestamp, limit: u32) -> Result<Vec<OrderNumber>, StoreError> {
-    let sql = "SELECT number FROM orders WHERE deadline IS NOT NULL AND deadline <= $1 \
-               ORDER BY deadline LIMIT $2";
+    let sql = "SELECT number FROM orders WHERE look_at IS NOT NULL AND look_at <= $1 \
+               ORDER BY look_at LIMIT $2";
     rx.query(sql, &[now.into(), limit.into()], |row| row.count(0).map(OrderNumber::new)).await
 }
 
 /// How many orders have a deadline before `now`.
 pub async fn count_overdue(rx: &mut Rx, now: Timestamp) -> Result<u64, StoreError> {
-    let sql = "SELECT COUNT(*) FROM orders WHERE deadline IS NOT NULL AND deadline < $1";
+    let sql = "SELECT COUNT(*) FROM orders WHERE look_at IS NOT NULL AND look_at < $1 \
+               AND deadline < $1";
     Ok(rx.query(sql, &[now.into()], |row| row.count(0)).await?.pop().unwrap_or(0))
 }

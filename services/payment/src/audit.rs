@@ -10,7 +10,7 @@ use store::{Rx, StoreError};
 
 use crate::domain::{Attempt, AttemptState, Payment};
 use crate::provider;
-use crate::store as rows;
+use crate::store::{self as rows, StoredPayment};
 
 /// Rows read at a time: a few megabytes.
 const PAGE: i64 = 10_000;
@@ -24,12 +24,12 @@ pub async fn audit(rx: &mut Rx) -> Result<Vec<Check>, StoreError> {
     let mut last = 0;
     loop {
         let page = rows::after(rx, last, PAGE).await?;
-        let Some((number, _)) = page.last() else {
+        let Some(row) = page.last() else {
             return Ok(audit.into_checks());
         };
-        last = *number;
-        for (number, payment) in page {
-            audit.look_at(number, payment);
+        last = row.number;
+        for row in page {
+            audit.look(row);
         }
     }
 }
@@ -68,7 +68,8 @@ impl Audit {
         vec![self.amounts, self.captures, self.keys, self.waiting, self.books]
     }
 
-    fn look_at(&mut self, number: i64, payment: Result<Payment, StoreError>) {
+    fn look(&mut self, row: StoredPayment) {
+        let StoredPayment { number, payment, look_at } = row;
         let payment = match payment {
             Ok(payment) => payment,
             // Amounts that cannot be the state's, or a document that nobody wrote.
@@ -93,7 +94,9 @@ impl Audit {
             Some(due) => due > late,
             None => payment.open_attempt().is_none(),
         };
-        self.waiting.expect(is_watched, name);
+        // What is not looked for at its deadline is not found then.
+        let is_found = look_at.is_some() == payment.due.is_some() && look_at <= payment.due;
+        self.waiting.expect(is_watched && is_found, name);
         self.books.expect(agrees(&payment), name);
     }
 }

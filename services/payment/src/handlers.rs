@@ -206,6 +206,7 @@ impl Payments {
                 let has_passed = payment.due.is_some_and(|due| due <= at);
                 has_passed || payment.updated_at <= self.started
             };
+            tx.found::<Payment>(number);
             let overdue = tx.get::<Payment>(number).filter(is_overdue).cloned();
             let taken_up = overdue.and_then(|payment| changed(payment, Fact::Overdue, at));
             if let Some((payment, change)) = taken_up {

@@ -11,7 +11,10 @@ use crate::domain::{Attempt, AttemptState, Payment, ProviderKey, State};
 /// The tables of this service.
 pub const SCHEMA: Schema = Schema {
     service: "payment",
-    migrations: &[("0001_payments", include_str!("../migrations/0001_payments.sql"))],
+    migrations: &[
+        ("0001_payments", include_str!("../migrations/0001_payments.sql")),
+        ("0002_look_at", include_str!("../migrations/0002_look_at.sql")),
+    ],
 };
 
 /// The first byte of every document.
@@ -128,6 +131,7 @@ const COLUMNS: &[&str] = &[
     "created_at",
     "due",
     "doc",
+    "look_at",
 ];
 
 /// The least size of a document, in bytes: that of an authorisation and a capture, rounded up.
@@ -139,7 +143,8 @@ impl Record for Payment {
     type Key = OrderNumber;
     const TABLE: Table = Table { name: "payments", columns: COLUMNS };
     const CACHE_MAX: usize = CACHE_MAX;
-    const INDEXED: Option<&'static str> = Some("due");
+    const INDEXED: Option<&'static str> = Some("look_at");
+    const INDEXED_IS_BOUND: bool = true;
 
     fn key(&self) -> OrderNumber {
         self.number()
@@ -244,7 +249,7 @@ macro_rules! select_payments {
     ($($rest:tt)*) => {
         concat!(
             "SELECT number, version, order_id, state, method, currency, amount_minor,\n",
-            " authorized_minor, captured_minor, refunded_minor, created_at, due, doc\n",
+            " authorized_minor, captured_minor, refunded_minor, created_at, due, doc, look_at\n",
             "FROM payments\n",
             $($rest)*
         )
@@ -257,14 +262,27 @@ pub(crate) async fn find(rx: &mut Rx, number: OrderNumber) -> Result<Option<Paym
     Ok(rx.query(SQL, &[number.into()], Payment::read).await?.pop())
 }
 
-/// Payments numbered above `after`, at most `limit`, by number; damaged ones as the error.
+/// A row as the auditor sees it.
+pub(crate) struct StoredPayment {
+    pub(crate) number: i64,
+    /// What it holds; a damaged one is the error.
+    pub(crate) payment: Result<Payment, StoreError>,
+    /// The column `look_at`.
+    pub(crate) look_at: Option<Timestamp>,
+}
+
+/// Payments numbered above `after`, at most `limit`, by number.
 pub(crate) async fn after(
     rx: &mut Rx,
     after: i64,
     limit: i64,
-) -> Result<Vec<(i64, Result<Payment, StoreError>)>, StoreError> {
+) -> Result<Vec<StoredPayment>, StoreError> {
     const SQL: &str = select_payments!("WHERE number > $1\nORDER BY number\nLIMIT $2");
-    rx.query(SQL, &[after.into(), limit.into()], |row| Ok((row.int(0)?, Payment::read(row)))).await
+    let read = |row: &Row<'_>| {
+        let (number, look_at) = (row.int(0)?, row.opt_timestamp(13)?);
+        Ok(StoredPayment { number, payment: Payment::read(row), look_at })
+    };
+    rx.query(SQL, &[after.into(), limit.into()], read).await
 }
 
 /// The largest number that has a payment; 0 if there is none.
@@ -273,21 +291,21 @@ pub(crate) async fn last_number(rx: &mut Rx) -> Result<i64, StoreError> {
     Ok(rx.query(SQL, &[], |row| row.int(0)).await?.pop().unwrap_or(0))
 }
 
-/// Numbers whose deadline is at `until` or before, at most `limit`, the earliest first.
+/// Numbers whose deadline may be at `until` or before, at most `limit`, the earliest first.
 pub(crate) async fn due(
     rx: &mut Rx,
     until: Timestamp,
     limit: i64,
 ) -> Result<Vec<OrderNumber>, StoreError> {
-    const SQL: &str = "SELECT number\nFROM payments\nWHERE due IS NOT NULL AND due <= $1\n\
-                       ORDER BY due\nLIMIT $2";
+    const SQL: &str = "SELECT number\nFROM payments\nWHERE look_at IS NOT NULL AND look_at <= $1\n\
+                       ORDER BY look_at\nLIMIT $2";
     let number = |row: &Row<'_>| row.count(0).map(OrderNumber::new);
     rx.query(SQL, &[until.into(), limit.into()], number).await
 }
 
 /// How many payments wait for an answer.
 pub(crate) async fn open_count(rx: &mut Rx) -> Result<i64, StoreError> {
-    const SQL: &str = "SELECT COUNT(*)\nFROM payments\nWHERE due IS NOT NULL";
+    const SQL: &str = "SELECT COUNT(*)\nFROM payments\nWHERE look_at IS NOT NULL";
     Ok(rx.query(SQL, &[], |row| row.int(0)).await?.pop().unwrap_or(0))
 }
 

@@ -130,7 +130,7 @@ impl Lines {
 fn headers(record: &cloudevents::Record, previous: Option<Position>) -> OwnedHeaders {
     let mut headers = OwnedHeaders::new_with_capacity(record.headers.len().saturating_add(1));
     for (key, value) in &record.headers {
-        headers = headers.insert(Header { key, value: Some(value.as_str()) });
+        headers = headers.insert(Header { key, value: Some(&**value) });
     }
     if let Some(previous) = previous {
         let previous = previous.to_string();

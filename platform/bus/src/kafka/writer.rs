@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contracts::cloudevents;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -20,7 +21,7 @@ pub struct Outgoing<'r> {
     /// The key; records without one are spread over the partitions.
     pub key: Option<&'r str>,
     /// The headers.
-    pub headers: &'r [(&'static str, String)],
+    pub headers: &'r cloudevents::Headers,
     /// The bytes.
     pub value: &'r [u8],
 }
@@ -54,7 +55,7 @@ impl Writer {
         let name = self.topics.named(outgoing.topic);
         let mut headers = OwnedHeaders::new_with_capacity(outgoing.headers.len());
         for (key, value) in outgoing.headers {
-            headers = headers.insert(Header { key, value: Some(value.as_str()) });
+            headers = headers.insert(Header { key, value: Some(&**value) });
         }
         let mut next = FutureRecord::to(&name).payload(outgoing.value).headers(headers);
         if let Some(key) = outgoing.key {

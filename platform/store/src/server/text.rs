@@ -91,7 +91,12 @@ pub(super) fn qualified<'s>(sql: &'s str, owners: &HashMap<String, String>) -> C
 }
 
 /// Without comments: `--` begins none of our values.
-fn without_comments(sql: &str) -> String {
+/// What stands behind this in a migration is for PostgreSQL alone.
+const POSTGRES_ONLY: &str = "-- postgres: ";
+
+fn without_comments(sql: &str, dialect: Dialect) -> String {
+    let only = if dialect == Dialect::Postgres { "" } else { "--" };
+    let sql = sql.replace(POSTGRES_ONLY, only);
     let lines = sql.lines().map(|line| line.split("--").next().unwrap_or("").trim_end());
     lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
 }
@@ -174,9 +179,10 @@ fn rules_last(statement: &str) -> String {
 /// Migrations are written for SQLite. On both servers INTEGER, SQLite's 64 bits, is BIGINT, and WITHOUT
 /// ROWID means nothing. PostgreSQL says BYTEA for BLOB, and compares text byte by byte only if told to.
 /// MariaDB can make a key only of text and bytes whose length is known, has no index over a part of the
-/// rows, and wants named rules behind the columns.
+/// rows, and wants named rules behind the columns. A line that begins with `-- postgres:` is a statement
+/// there, and a comment elsewhere.
 pub(crate) fn migration(sql: &str, dialect: Dialect) -> Vec<String> {
-    let sql = without_comments(sql);
+    let sql = without_comments(sql, dialect);
     let sql = replace_word(&sql, "INTEGER", "BIGINT").replace(" WITHOUT ROWID", "");
     let sql = match dialect {
         Dialect::Postgres => {

@@ -441,6 +441,24 @@ async fn the_audit_finds_what_is_planted_under_its_id() {
     }
 }
 
+#[tokio::test]
+async fn the_audit_finds_a_payment_that_nobody_looks_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = open(folder.path()).await.start();
+    bench.tell(vec![reserved(order(1), "simulated", "")]).await;
+    bench.until(order(1), "authorized").await;
+    assert!(bench.tasks.stop(Duration::from_secs(5)).await);
+    for sql in
+        ["UPDATE payments SET due = 9, look_at = 10", "UPDATE payments SET look_at = 1, due = NULL"]
+    {
+        let work = bench.store.transact(move |tx| Box::pin(tx.execute(sql, &[])));
+        let done: Result<u64, StoreError> = work.await;
+        assert_eq!(done.unwrap(), 1);
+        assert_eq!(found(&bench).await, ["PY-5"], "{sql}");
+    }
+    bench.store.stop().await;
+}
+
 async fn found(bench: &Bench) -> Vec<&'static str> {
     let checks: Result<Vec<store::audit::Check>, StoreError> =
         bench.store.read(|rx| Box::pin(crate::audit::audit(rx))).await;

@@ -14,7 +14,7 @@ use store::{Place, Store, StoreError, Value, lease, log};
 
 use crate::Engine;
 use crate::tables::{
-    CHANGED, Counter, Label, NEXT, NOON, SCHEMA, add, add_in, numbers, open, try_open,
+    CHANGED, Chore, Counter, Label, NEXT, NOON, SCHEMA, add, add_in, numbers, open, try_open,
 };
 
 /// Runs every promise on a store of its own.
@@ -41,6 +41,7 @@ pub(crate) async fn run(engine: &Engine) {
         a_command_under_a_key_is_answered_once
         parked_events_keep_their_places_and_their_times
         deadlines_are_known_without_asking
+        a_bound_stays_while_its_deadline_moves_on_a_little
         migrations_are_applied_once_and_never_changed
         a_reader_sees_one_moment
         acts_and_hooks_happen_after_commit_and_only_then
@@ -366,6 +367,61 @@ async fn deadlines_are_known_without_asking(place: &Place) {
         })
         .await;
     assert_eq!(found.unwrap(), [1]);
+    store.stop().await;
+}
+
+async fn a_bound_stays_while_its_deadline_moves_on_a_little(place: &Place) {
+    const FIRST: i64 = 1_000;
+    const MINUTE: i64 = 60_000_000;
+    let put = async |store: &Store, due: Option<i64>| {
+        let put: Result<(), StoreError> = store
+            .transact(move |tx| {
+                Box::pin(async move {
+                    tx.load::<Chore>(&[1]).await?;
+                    let version = tx.get::<Chore>(&1).map_or(1, |chore| chore.version + 1);
+                    tx.put(Chore { id: 1, version, due });
+                    Ok(())
+                })
+            })
+            .await;
+        put.unwrap();
+    };
+    let stored = async |store: &Store| {
+        let (due, bound) =
+            ("SELECT COALESCE(due, 0) FROM chores", "SELECT COALESCE(look_at, 0) FROM chores");
+        (numbers(store, due).await[0], numbers(store, bound).await[0])
+    };
+    let store = open(place);
+    put(&store, Some(FIRST)).await;
+    assert_eq!(stored(&store).await, (FIRST, FIRST));
+    put(&store, Some(FIRST + MINUTE)).await;
+    assert_eq!(stored(&store).await, (FIRST + MINUTE, FIRST));
+    store.stop().await;
+    // What the table has is known again after a restart.
+    let store = open(place);
+    put(&store, Some(FIRST + 2 * MINUTE)).await;
+    assert_eq!(stored(&store).await, (FIRST + 2 * MINUTE, FIRST));
+    for _ in 0..2 {
+        let found: Result<(), StoreError> = store
+            .transact(|tx| {
+                Box::pin(async move {
+                    tx.load::<Chore>(&[1]).await?;
+                    tx.found::<Chore>(&1);
+                    Ok(())
+                })
+            })
+            .await;
+        found.unwrap();
+        assert_eq!(stored(&store).await, (FIRST + 2 * MINUTE, FIRST + 2 * MINUTE));
+    }
+    put(&store, Some(FIRST + MINUTE)).await;
+    assert_eq!(stored(&store).await, (FIRST + MINUTE, FIRST + MINUTE), "never behind it");
+    put(&store, Some(FIRST + 90 * MINUTE)).await;
+    assert_eq!(stored(&store).await, (FIRST + 90 * MINUTE, FIRST + 90 * MINUTE), "far away");
+    put(&store, None).await;
+    assert_eq!(stored(&store).await, (0, 0));
+    put(&store, Some(FIRST)).await;
+    assert_eq!(stored(&store).await, (FIRST, FIRST));
     store.stop().await;
 }
 

@@ -19,7 +19,11 @@ pub(crate) const TABLES: (&str, &str) = (
      doc BLOB NOT NULL,\n    note TEXT\n);\n\
      CREATE TABLE index_rows (\n    kind BIGINT NOT NULL,\n    value BLOB NOT NULL,\n    \
      number BIGINT NOT NULL,\n    PRIMARY KEY (kind, value, number)\n) WITHOUT ROWID;\n\
-     CREATE INDEX counters_due ON counters (due) WHERE due IS NOT NULL;\n",
+     CREATE INDEX counters_due ON counters (due) WHERE due IS NOT NULL;\n\
+     CREATE TABLE chores (\n    id INTEGER NOT NULL PRIMARY KEY,\n    version BIGINT NOT NULL,\n    \
+     due BIGINT,\n    look_at BIGINT\n);\n\
+     -- postgres: ALTER TABLE chores SET (fillfactor = 50);\n\
+     CREATE INDEX chores_look_at ON chores (look_at) WHERE look_at IS NOT NULL;\n",
 );
 pub(crate) const SCHEMA: Schema = Schema { service: "test", migrations: &[TABLES] };
 pub(crate) const NEXT: Schema = Schema {
@@ -66,6 +70,42 @@ impl Record for Counter {
     fn read(row: &Row<'_>) -> Result<Self, StoreError> {
         let (id, version) = (row.int(0)?, row.count(1)?);
         Ok(Self { id, version, value: row.int(2)?, due: row.opt_int(3)? })
+    }
+}
+
+/// What has a deadline, of which the store keeps a bound.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Chore {
+    pub(crate) id: i64,
+    pub(crate) version: u64,
+    pub(crate) due: Option<i64>,
+}
+
+impl Record for Chore {
+    type Key = i64;
+    const TABLE: Table = Table { name: "chores", columns: &["id", "version", "due", "look_at"] };
+    const CACHE_MAX: usize = 4;
+    const INDEXED: Option<&'static str> = Some("look_at");
+    const INDEXED_IS_BOUND: bool = true;
+
+    fn key(&self) -> i64 {
+        self.id
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn indexed(&self) -> Option<i64> {
+        self.due
+    }
+
+    fn write<'r>(&'r self, row: &mut Vec<Value<'r>>) {
+        row.extend([self.id.into(), self.version.into(), self.due.into()]);
+    }
+
+    fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self { id: row.int(0)?, version: row.count(1)?, due: row.opt_int(2)? })
     }
 }
 

@@ -98,6 +98,21 @@ async fn a_payment_that_comes_after_its_deadline_goes_back() {
 }
 
 #[tokio::test]
+async fn an_order_that_went_on_is_looked_at_once_more_at_its_first_deadline() {
+    let mut world = World::new().await;
+    let id = world.place(request()).await;
+    world.bring_to(id, Status::Paying).await;
+    let before = world.order(id).await;
+    world.store.clock.advance(MINUTE);
+    assert_eq!(world.orders.pass_deadlines().await.unwrap(), 1);
+    assert_eq!(world.orders.pass_deadlines().await.unwrap(), 0, "found by its own deadline now");
+    assert_eq!(world.order(id).await.version, before.version);
+    world.wait(MINUTE * 14).await;
+    assert_eq!(world.status(id).await, Status::Cancelling);
+    world.audit().await;
+}
+
+#[tokio::test]
 async fn an_order_can_be_cancelled_wherever_it_stands() {
     let mut world = World::new().await;
     for status in [Status::Placed, Status::Reserved, Status::Paying, Status::Confirmed] {

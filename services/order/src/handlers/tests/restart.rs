@@ -110,8 +110,10 @@ async fn the_auditor_names_what_is_broken() {
         ("OR-1", "UPDATE orders SET doc = X'01' WHERE number = 1"),
         ("OR-1", "UPDATE orders SET id = X'01' WHERE number = 1"),
         ("OR-3", "UPDATE orders SET total_minor = 1 WHERE number = 1"),
-        ("OR-8", "UPDATE orders SET deadline = 1 WHERE number = 1"),
-        ("OR-8", "UPDATE orders SET deadline = NULL WHERE number = 1"),
+        ("OR-1", "UPDATE orders SET look_at = deadline + 1 WHERE number = 1"),
+        ("OR-1", "UPDATE orders SET look_at = NULL WHERE number = 1"),
+        ("OR-8", "UPDATE orders SET deadline = 1, look_at = 1 WHERE number = 1"),
+        ("OR-8", "UPDATE orders SET deadline = NULL, look_at = NULL WHERE number = 1"),
         ("OR-10", "UPDATE orders SET request_key = 'b' WHERE number = 1"),
     ];
     for (id, sql) in planted {

@@ -1,0 +1,2 @@
+-- A hold becomes an allocation within seconds. Where its page has room, the new row is beside the old one.
+-- postgres: ALTER TABLE stock_holds SET (fillfactor = 50);
