@@ -74,7 +74,7 @@ impl Stored {
         let deadline = row.indexed();
         let indexed = match slot.stored {
             Some(before) if R::INDEXED_IS_BOUND && !slot.is_found => {
-                due::bound(before.indexed, deadline)
+                due::bound(before.indexed, deadline, row.is_settled())
             }
             Some(_) | None => deadline,
         };

@@ -15,11 +15,15 @@ use hashbrown::HashMap;
 /// is days away is then found once, and not when its first deadline would have come as well.
 const BEFORE_MAX: i64 = 3_600 * 1_000_000;
 
-/// What the bound of a row becomes that has `kept` in its table ([`crate::Record::INDEXED_IS_BOUND`]).
-pub(crate) fn bound(kept: Option<i64>, deadline: Option<i64>) -> Option<i64> {
-    let (Some(kept), Some(at)) = (kept, deadline) else { return deadline };
-    let stays = (0..BEFORE_MAX).contains(&at.saturating_sub(kept));
-    Some(if stays { kept } else { at })
+/// What the bound of a row becomes that has `kept` in its table ([`crate::Record::INDEXED_IS_BOUND`]). A
+/// row that has no deadline now keeps it as well, unless it is settled: mostly it soon has one again.
+pub(crate) fn bound(kept: Option<i64>, deadline: Option<i64>, is_settled: bool) -> Option<i64> {
+    match (kept, deadline) {
+        (Some(kept), Some(at)) if !(0..BEFORE_MAX).contains(&at.saturating_sub(kept)) => Some(at),
+        (Some(kept), None) if !is_settled => Some(kept),
+        (Some(kept), Some(_)) => Some(kept),
+        (None | Some(_), deadline) => deadline,
+    }
 }
 
 /// The bound of one record type. It is changed on the writer's thread only.
@@ -123,7 +127,13 @@ mod tests {
             (Some(7), Some(7 + 60 * minute), Some(7 + 60 * minute)),
             (Some(i64::MIN), Some(i64::MAX), Some(i64::MAX)),
         ] {
-            assert_eq!(bound(kept, deadline), expected, "{kept:?} {deadline:?}");
+            assert_eq!(bound(kept, deadline, true), expected, "{kept:?} {deadline:?}");
+            let expected = if deadline.is_none() { kept } else { expected };
+            assert_eq!(
+                bound(kept, deadline, false),
+                expected,
+                "{kept:?} {deadline:?}, not settled"
+            );
         }
     }
 

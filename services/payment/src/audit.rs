@@ -95,7 +95,7 @@ impl Audit {
             None => payment.open_attempt().is_none(),
         };
         // What is not looked for at its deadline is not found then.
-        let is_found = look_at.is_some() == payment.due.is_some() && look_at <= payment.due;
+        let is_found = payment.due.is_none_or(|due| look_at.is_some_and(|at| at <= due));
         self.waiting.expect(is_watched && is_found, name);
         self.books.expect(agrees(&payment), name);
     }

@@ -305,7 +305,8 @@ pub(crate) async fn due(
 
 /// How many payments wait for an answer.
 pub(crate) async fn open_count(rx: &mut Rx) -> Result<i64, StoreError> {
-    const SQL: &str = "SELECT COUNT(*)\nFROM payments\nWHERE look_at IS NOT NULL";
+    const SQL: &str =
+        "SELECT COUNT(*)\nFROM payments\nWHERE look_at IS NOT NULL AND due IS NOT NULL";
     Ok(rx.query(SQL, &[], |row| row.int(0)).await?.pop().unwrap_or(0))
 }
 

@@ -448,9 +448,11 @@ async fn the_audit_finds_a_payment_that_nobody_looks_for() {
     bench.tell(vec![reserved(order(1), "simulated", "")]).await;
     bench.until(order(1), "authorized").await;
     assert!(bench.tasks.stop(Duration::from_secs(5)).await);
-    for sql in
-        ["UPDATE payments SET due = 9, look_at = 10", "UPDATE payments SET look_at = 1, due = NULL"]
-    {
+    // A deadline in the year 2096, which is not late.
+    for sql in [
+        "UPDATE payments SET due = 4000000000000000, look_at = 4000000000000001",
+        "UPDATE payments SET due = 4000000000000000, look_at = NULL",
+    ] {
         let work = bench.store.transact(move |tx| Box::pin(tx.execute(sql, &[])));
         let done: Result<u64, StoreError> = work.await;
         assert_eq!(done.unwrap(), 1);

@@ -81,6 +81,11 @@ pub(crate) struct Chore {
     pub(crate) due: Option<i64>,
 }
 
+impl Chore {
+    /// Nothing more is expected of it from this version on.
+    pub(crate) const SETTLED_FROM: u64 = 7;
+}
+
 impl Record for Chore {
     type Key = i64;
     const TABLE: Table = Table { name: "chores", columns: &["id", "version", "due", "look_at"] };
@@ -98,6 +103,10 @@ impl Record for Chore {
 
     fn indexed(&self) -> Option<i64> {
         self.due
+    }
+
+    fn is_settled(&self) -> bool {
+        self.version >= Self::SETTLED_FROM
     }
 
     fn write<'r>(&'r self, row: &mut Vec<Value<'r>>) {
