@@ -117,7 +117,8 @@ export class Chart {
     return {
       width: this.place().nativeElement.clientWidth || 600,
       height: this.height(),
-      padding: [8, 8, 0, 0],
+      // The last time is written half beyond the end.
+      padding: [8, 28, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       scales: { y: { range: (_, low, high) => this.range(low, high) } },
