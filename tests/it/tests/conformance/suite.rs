@@ -35,6 +35,7 @@ pub(crate) async fn run(engine: &Engine) {
         work_that_panics_or_waits_is_undone
         a_row_changed_behind_the_cache_is_a_conflict_and_heals
         rows_are_found_by_text_as_it_is_and_read_again_beyond_the_cache
+        many_new_rows_are_what_each_of_them_is
         a_bulk_statement_does_for_all_rows_what_it_does_for_one
         the_log_is_gapless_and_read_from_any_position
         a_lease_has_one_owner_and_a_growing_fence
@@ -187,6 +188,65 @@ async fn rows_are_found_by_text_as_it_is_and_read_again_beyond_the_cache(place: 
     let mut sorted: Vec<_> = names.iter().filter(|name| **name >= "A").copied().collect();
     sorted.sort_unstable();
     assert_eq!(listed.unwrap(), sorted);
+    store.stop().await;
+}
+
+async fn many_new_rows_are_what_each_of_them_is(place: &Place) {
+    const LABELS: usize = 300;
+    // Text and bytes of every kind, and places without a value.
+    let label = |n: usize| Label {
+        name: format!("{n:03} tab\t, \\N, quote\", ä€🦀"),
+        version: 1,
+        doc: (0..n).map(|byte| u8::try_from(byte % 256).unwrap()).collect(),
+        note: (!n.is_multiple_of(3)).then(|| "é\n".repeat(n % 3 - 1)),
+    };
+    let store = open(place);
+    let put: Result<(), StoreError> = store
+        .transact(move |tx| {
+            Box::pin(async move {
+                (0..LABELS).for_each(|n| tx.put(label(n)));
+                for id in 0..40 {
+                    add_in(tx, id, id).await?;
+                }
+                Ok(())
+            })
+        })
+        .await;
+    put.unwrap();
+    assert_eq!(numbers(&store, "SELECT SUM(value) FROM counters").await, [780]);
+    assert_eq!(numbers(&store, "SELECT COUNT(*) FROM counters WHERE due IS NULL").await, [40]);
+    store.stop().await;
+    let store = open(place);
+    let found: Result<Vec<Label>, StoreError> = store
+        .transact(move |tx| {
+            Box::pin(async move {
+                let keys: Vec<_> = (0..LABELS).map(|n| label(n).name).collect();
+                tx.load::<Label>(&keys).await?;
+                Ok(keys.iter().filter_map(|key| tx.get::<Label>(key).cloned()).collect())
+            })
+        })
+        .await;
+    assert_eq!(found.unwrap(), (0..LABELS).map(label).collect::<Vec<_>>());
+    // One of many breaks a rule that only the schema knows.
+    let broken = async || -> Result<(), StoreError> {
+        let work = store.transact(|tx| {
+            Box::pin(async move {
+                for id in 0..50 {
+                    add_in(tx, id + 100, if id == 25 { 1_313 } else { 1 }).await?;
+                }
+                Ok(())
+            })
+        });
+        work.await
+    };
+    broken().await.unwrap_err();
+    let alone = broken().await;
+    assert!(
+        matches!(alone, Err(StoreError::Constraint { ref name }) if name == "entries_not_1313"),
+        "{alone:?}"
+    );
+    assert_eq!(numbers(&store, "SELECT COUNT(*) FROM counters").await, [40]);
+    add(&store, 1, 1, false).await.unwrap();
     store.stop().await;
 }
 
