@@ -12,7 +12,6 @@ use sqlx::{
 
 use super::{Kind, Role};
 use crate::error::StoreError;
-use crate::record::Table;
 use crate::value::{Cell, Cells, Row, Value};
 
 /// Statements kept prepared per connection: every statement of every service, with room.
@@ -210,64 +209,6 @@ pub(super) async fn execute_set(
     Ok(prepared(sql, arguments).execute(connection).await?.rows_affected())
 }
 
-/// What the bytes of a COPY begin with: the signature, no flags, no more header.
-const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// What they end with: a row of -1 columns.
-const COPY_END: &[u8] = &[0xff, 0xff];
-/// The length of a NULL.
-const COPY_NULL: i32 = -1;
-
-/// Inserts rows by COPY: for many of them that takes the server half of what arrays do, which it makes into
-/// a table of its own first.
-pub(super) async fn copy(
-    connection: &mut PgConnection,
-    table: &Table,
-    kinds: &[Kind],
-    rows: &[&[Value<'_>]],
-) -> Result<u64, sqlx::Error> {
-    let bytes = copied(kinds, rows)?;
-    let columns = table.columns.join(", ");
-    let sql = format!("COPY {} ({columns}) FROM STDIN (FORMAT binary)", table.name);
-    let mut copy = connection.copy_in_raw(&sql).await?;
-    copy.send(bytes).await?;
-    copy.finish().await
-}
-
-/// The bytes of `rows` as COPY reads them:
-/// <https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.4>. The columns of our tables are
-/// BIGINT, TEXT and BYTEA.
-fn copied(kinds: &[Kind], rows: &[&[Value<'_>]]) -> Result<Vec<u8>, sqlx::Error> {
-    let encode = |why: String| sqlx::Error::Encode(why.into());
-    let width = i16::try_from(kinds.len()).map_err(|why| encode(why.to_string()))?;
-    let mut out = COPY_HEADER.to_vec();
-    for row in rows {
-        if row.len() != kinds.len() {
-            return Err(encode(format!("a row of {} values for {width} columns", row.len())));
-        }
-        out.extend_from_slice(&width.to_be_bytes());
-        for (value, kind) in row.iter().zip(kinds) {
-            let long = number(value).map(i64::to_be_bytes);
-            let found = match kind {
-                Kind::Int => long.as_ref().map(<[u8; 8]>::as_slice),
-                Kind::Text => text(value).map(str::as_bytes),
-                Kind::Blob => bytes(value),
-            };
-            match found {
-                Some(found) => {
-                    let length =
-                        i32::try_from(found.len()).map_err(|why| encode(why.to_string()))?;
-                    out.extend_from_slice(&length.to_be_bytes());
-                    out.extend_from_slice(found);
-                }
-                None if *value == Value::Null => out.extend_from_slice(&COPY_NULL.to_be_bytes()),
-                None => return Err(encode(format!("{value:?} is no {kind:?}"))),
-            }
-        }
-    }
-    out.extend_from_slice(COPY_END);
-    Ok(out)
-}
-
 pub(super) async fn query(
     connection: &mut PgConnection,
     sql: &str,
@@ -386,27 +327,6 @@ pub(super) fn is_contended(said: &dyn DatabaseError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rows_are_copied_as_the_server_reads_them() {
-        let kinds = [Kind::Int, Kind::Text, Kind::Blob];
-        let row = [Value::Int(-2), Value::Text("é"), Value::Null];
-        let mut expected = COPY_HEADER.to_vec();
-        assert_eq!(expected.len(), 19);
-        expected.extend([0, 3]);
-        expected.extend([0, 0, 0, 8, 255, 255, 255, 255, 255, 255, 255, 254]);
-        expected.extend([0, 0, 0, 2, 0xc3, 0xa9]);
-        expected.extend([255; 4]);
-        expected.extend([255; 2]);
-        assert_eq!(copied(&kinds, &[&row]).unwrap(), expected);
-        for bad in [
-            &[Value::Int(1), Value::Int(1), Value::Null][..],
-            &[Value::Text("1"), Value::Text("1"), Value::Null],
-            &[Value::Int(1), Value::Text("1")],
-        ] {
-            copied(&kinds, &[bad]).unwrap_err();
-        }
-    }
 
     #[test]
     fn a_sum_is_read_as_a_whole_number_or_not_at_all() {

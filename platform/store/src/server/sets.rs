@@ -8,9 +8,6 @@ use crate::value::{Row, Value};
 
 /// Rows of one statement: what they take in memory stays bounded.
 const ROWS_MAX: usize = 10_000;
-/// So many new rows are copied into their table, where the server can: fewer are not worth the question
-/// whether it will have them.
-const COPIED_FROM: usize = 32;
 
 impl Server {
     fn bulk_some(&self, sql: &str, rows: &[Vec<Value<'_>>]) -> Result<u64, StoreError> {
@@ -45,19 +42,7 @@ impl Server {
     /// Inserts rows of a table, all its columns; returns how many.
     pub(crate) fn insert(&self, table: &Table, rows: &[Vec<Value<'_>>]) -> Result<u64, StoreError> {
         let insert = table.insert_numbered();
-        if rows.len() < COPIED_FROM || self.place.dialect == Dialect::Mariadb {
-            return self.set(table, &[], &insert, rows);
-        }
-        self.has_written.set(true);
-        let kinds = self.kinds(table)?;
-        let refs: Vec<_> = rows.iter().map(Vec::as_slice).collect();
-        let mut link = self.link.borrow_mut();
-        let Some(Link::Postgres(found)) = &mut *link else {
-            return Err(StoreError::Unavailable("the connection is lost".to_owned()));
-        };
-        let done = self.wait(ANSWER_MAX, postgres::copy(found, table, &kinds, &refs));
-        drop(link);
-        done.map_err(|error| self.failed(&insert, error))
+        self.set(table, &[], &insert, rows)
     }
 
     /// Changes rows of a table, each with the version before behind its columns; returns how many.
