@@ -111,7 +111,10 @@ fn a_reader_that_takes_nothing_holds_nobody_back_and_is_told_to_load_anew() {
     assert!(ids.len() < 400, "{ids:?}");
     publish(&hub, "a", 401, Bytes::from_static(b"{}"));
     assert!(until(&mut stuck, "{}\n\n\r\n").contains("id: 401-0\n"), "it goes on");
-    assert_eq!(hub.stats().resyncs.load(std::sync::atomic::Ordering::Relaxed), 1);
+    // Mostly once; a socket that has room again in between lets it fall behind twice.
+    let resets = u64::try_from(told.matches("\"slow\"}").count()).unwrap();
+    assert!(resets >= 1);
+    assert_eq!(hub.stats().resyncs.load(std::sync::atomic::Ordering::Relaxed), resets);
     hub.stop();
     sender.join();
 }
