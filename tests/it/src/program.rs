@@ -1,7 +1,7 @@
 //! The product's program: where it is, and its commands that run to an end.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -24,19 +24,24 @@ pub fn path() -> PathBuf {
         assert!(named.is_file(), "{PROGRAM} names {}, which is no file", named.display());
         return named;
     }
-    let test = std::env::current_exe().expect("a test knows its own program");
-    // <target>/<profile>/deps/<test>
-    let target = test.ancestors().nth(3).expect("tests are built three folders deep");
-    let places =
-        ["ship-test", "release", "debug"].map(|profile| target.join(profile).join("millrace"));
-    let found = places.iter().find(|place| place.is_file());
-    found.cloned().unwrap_or_else(|| {
+    let own = std::env::current_exe().expect("a program knows where it is");
+    beside(&own).unwrap_or_else(|| {
         panic!(
             "there is no program to test: run `make test`, or build it with `cargo build --profile \
-             ship-test -p millrace`, or name it in {PROGRAM}; looked for {}",
-            places.map(|place| place.display().to_string()).join(", ")
+             ship-test -p millrace`, or name it in {PROGRAM}; looked beside {}",
+            own.display()
         )
     })
+}
+
+/// What cargo has built beside `program`, which is `<target>/<profile>/<program>`, or a test in `deps`
+/// there.
+fn beside(program: &Path) -> Option<PathBuf> {
+    let targets = program.ancestors().skip(2).take(2);
+    let mut places = targets.flat_map(|target| {
+        ["ship-test", "release", "debug"].map(|profile| target.join(profile).join("millrace"))
+    });
+    places.find(|place| place.is_file())
 }
 
 /// The program with `arguments`, without any setting of this environment.
@@ -112,4 +117,24 @@ pub async fn load(url: &str, arguments: &[&str]) -> Value {
     assert!(output.status.success(), "the load has failed: {}", shown(&output));
     let report = serde_json::from_slice(&output.stdout);
     report.unwrap_or_else(|cause| panic!("the report is no JSON, {cause}: {}", shown(&output)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_and_a_program_find_the_product_of_their_target_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target");
+        let (test, program) = (target.join("debug/deps/flows-1"), target.join("debug/faults"));
+        assert_eq!(beside(&test), None);
+        for profile in ["debug", "ship-test"] {
+            let product = target.join(profile).join("millrace");
+            std::fs::create_dir_all(target.join(profile)).unwrap();
+            std::fs::write(&product, "").unwrap();
+            assert_eq!(beside(&test), Some(product.clone()));
+            assert_eq!(beside(&program), Some(product));
+        }
+    }
 }
