@@ -115,10 +115,11 @@ pub trait Record: Clone + Send + Sync + 'static {
     /// Grows with every change; a write expects the version that was read.
     fn version(&self) -> u64;
     /// Whether the column [`Self::INDEXED`] is only a bound of the deadline: then it is the table's last
-    /// one, and the store writes it. It says that nobody need look at the row before, and stays as it was
-    /// while the deadline moves on a little, or is none before the row is settled, so that most changes of a row leave its index alone: then
-    /// PostgreSQL keeps the row on its page, at less than half the cost (ADR 19). Whoever finds a row by
-    /// it says so with [`crate::Tx::found`], for its deadline need not have come.
+    /// one, and the store writes it. It says that nobody need look at the row before. It stays as it was
+    /// while the deadline moves on a little, or is none before the row is settled, so that most changes
+    /// of a row leave its index alone: then PostgreSQL keeps the row on its page, at less than half the
+    /// cost (ADR 19). Whoever finds a row by it says so with [`crate::Tx::found`], for its deadline need
+    /// not have come.
     const INDEXED_IS_BOUND: bool = false;
     /// The deadline, which is the value of the column [`Self::INDEXED`] or what that is a bound of;
     /// `None` for NULL.

@@ -5,19 +5,19 @@ use rdkafka::message::{BorrowedMessage, Headers as _};
 
 /// Headers by their names.
 #[derive(Debug)]
-pub(super) struct Headers<'m>(Vec<(&'m str, &'m [u8])>);
+pub(super) struct Headers<'m>(Vec<(&'m str, Option<&'m [u8]>)>);
 
 impl<'m> Headers<'m> {
     pub(super) fn of(message: &'m BorrowedMessage<'_>) -> Self {
         let Some(headers) = message.headers() else { return Self(Vec::new()) };
         let mut all = Vec::with_capacity(headers.count());
-        all.extend(headers.iter().map(|header| (header.key, header.value.unwrap_or_default())));
+        all.extend(headers.iter().map(|header| (header.key, header.value)));
         Self(all)
     }
 
-    /// The first header of this name.
+    /// The first header of this name; one without a value is none.
     pub(super) fn get(&self, name: &str) -> Option<&'m [u8]> {
-        self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
+        self.0.iter().find(|(key, _)| *key == name).and_then(|(_, value)| *value)
     }
 
     pub(super) fn text(&self, name: &str) -> Option<&'m str> {
@@ -26,6 +26,26 @@ impl<'m> Headers<'m> {
 
     /// All of them, as they stand.
     pub(super) fn owned(&self) -> Vec<(String, Vec<u8>)> {
-        self.0.iter().map(|(key, value)| ((*key).to_owned(), value.to_vec())).collect()
+        let owned = |(key, value): &(&str, Option<&[u8]>)| {
+            ((*key).to_owned(), value.unwrap_or_default().to_vec())
+        };
+        self.0.iter().map(owned).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_a_name_counts_and_one_without_a_value_is_none() {
+        let headers = Headers(vec![("a", Some(b"1")), ("b", None), ("a", Some(b"\xff"))]);
+        assert_eq!(
+            (headers.text("a"), headers.get("b"), headers.get("c")),
+            (Some("1"), None, None)
+        );
+        let owned = headers.owned();
+        assert_eq!(owned.len(), 3);
+        assert_eq!(owned[1], ("b".to_owned(), Vec::new()));
     }
 }

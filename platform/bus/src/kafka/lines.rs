@@ -1,6 +1,6 @@
 //! Lines to the brokers: what a log publishes goes to each partition in the order of the log.
 //!
-//! Some ten records tell of one order, so what is done for each of them counts: the client says of every
+//! Some fifteen records tell of one order, so what is done for each of them counts: the client says of every
 //! record that the brokers have it, and that is a number here, not a future.
 
 use std::collections::HashMap;
