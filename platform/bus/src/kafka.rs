@@ -9,6 +9,7 @@
 //! **Invariants:** all events of a key are in one partition, in the order of the log. An effect and
 //! the place behind it are committed together or not at all.
 
+mod answers;
 mod client;
 mod consumer;
 mod headers;
@@ -27,7 +28,7 @@ pub use listener::{Dated, Hear, Heard, ListenerStats, listen, recall};
 pub use relay::{Relay, RelayStats, replay};
 pub use settings::Settings;
 pub use topics::{DLT, Topics};
-pub use writer::{Outgoing, Pending, Writer};
+pub use writer::{Outgoing, Writer};
 
 use store::Schema;
 
