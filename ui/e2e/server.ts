@@ -101,5 +101,12 @@ export class Server {
         ready(found);
       });
     });
+    const page = await fetch(this.url, { headers: { accept: 'text/html' } });
+    if (!(await page.text()).includes('<mr-root')) {
+      await this.end();
+      throw new Error(
+        `${program} was built without the browser interface: run \`cargo xtask ui build\`, then build it anew`,
+      );
+    }
   }
 }
