@@ -28,7 +28,7 @@ async fn every_event_is_handled_once_and_in_order() {
             assert_eq!(world.seen(key), (1..=50).collect::<Vec<_>>(), "{shape:?} {key}");
         }
         // The effects are there as often as they were recorded.
-        assert_eq!(world.effects().await, 150, "{shape:?}");
+        world.must_have_effects(150).await;
         world.close().await;
     }
 }
@@ -64,7 +64,7 @@ async fn a_consumer_that_is_started_again_goes_on_where_it_stood() {
         world.listen().await;
         world.until_seen("a", 40).await;
         assert_eq!(world.seen("a"), (1..=40).collect::<Vec<_>>(), "{shape:?}");
-        assert_eq!(world.effects().await, 40, "{shape:?}");
+        world.must_have_effects(40).await;
         world.close().await;
     }
 }
@@ -110,7 +110,7 @@ async fn after_three_attempts_the_key_is_parked_for_a_person() {
         world.publish("fail", 2).await;
         world.until_parked(&[("fail", Parked, ATTEMPTS_MAX), ("fail", Waiting, 0)]).await;
         // Nothing of the failed attempts is left behind.
-        assert_eq!(world.effects().await, 0, "{shape:?}");
+        world.must_have_effects(0).await;
         assert!(world.seen("fail").is_empty(), "{shape:?}");
         world.close().await;
     }

@@ -251,9 +251,12 @@ impl World {
         .await;
     }
 
-    /// How many effects are in the consumer's store.
-    pub(crate) async fn effects(&self) -> i64 {
-        self.count("SELECT COUNT(*) FROM requests").await
+    /// Waits until `all` effects are in the consumer's store, of which there must be no more: an event is
+    /// seen a moment before its effect is committed.
+    pub(crate) async fn must_have_effects(&self, all: i64) {
+        let count = async || self.count("SELECT COUNT(*) FROM requests").await;
+        self.until("every effect is committed", async || count().await >= all).await;
+        assert_eq!(count().await, all, "{:?}", self.shape);
     }
 
     pub(crate) async fn count(&self, select: &'static str) -> i64 {
