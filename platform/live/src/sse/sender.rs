@@ -32,9 +32,6 @@ const BEATS: Duration = Duration::from_secs(1);
 const FAREWELL: Duration = Duration::from_secs(3);
 /// The token that wakes the thread.
 const BELL: Token = Token(usize::MAX);
-/// How far the thread stands back, as `nice` counts: about a tenth of a core next to one thread that
-/// works all the time.
-const STANDS_BACK: i32 = 10;
 
 /// Writes streams. Clones are the same thread.
 #[derive(Clone)]
@@ -113,20 +110,8 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Lets the threads that take orders go first. Where there is no core to spare, readers are told less
-/// often, of more at once: the hub gathers what a reader has not been told. Where there is, nothing
-/// changes.
-fn stand_back() {
-    // Linux has a priority for each thread; elsewhere it is the whole process's, which must not fall.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(STANDS_BACK) {
-        tracing::debug!(%error, "streams are written at the priority of everything else");
-    }
-}
-
 impl Desk {
     fn run(mut self) {
-        stand_back();
         let mut events = Events::with_capacity(EVENTS_MAX);
         let mut beat_at = now() + BEATS;
         while !self.hub.is_stopping() {

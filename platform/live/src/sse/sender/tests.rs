@@ -136,24 +136,3 @@ fn a_reader_that_has_gone_leaves_its_seat() {
     sender.join();
     assert_eq!(hub.stats().listening(Protocol::Sse), 0);
 }
-
-#[cfg(target_os = "linux")]
-#[test]
-fn who_writes_streams_goes_after_those_who_take_orders() {
-    let ours = rustix::process::getpriority_process(None).unwrap();
-    let _sender = Sender::start(&hub(1 << 10)).unwrap();
-    // The name of a thread and, of its own numbers, the 17th behind it: proc(5), `nice`.
-    let nice = |task: std::fs::DirEntry| {
-        let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
-        let (name, numbers) = stat.rsplit_once(')')?;
-        let nice = numbers.split_whitespace().nth(16)?.parse::<i32>().ok()?;
-        name.ends_with("(live-send").then_some(nice)
-    };
-    // A thread has its name and its priority a moment after it was started.
-    wait("a thread that stands back", || {
-        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-        let found: Vec<_> = tasks.filter_map(|task| nice(task.ok()?)).collect();
-        found.contains(&(ours + STANDS_BACK).min(19))
-    });
-    assert_eq!(rustix::process::getpriority_process(None), Ok(ours), "nobody else does");
-}
