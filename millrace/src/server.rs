@@ -81,12 +81,17 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, tasks: Tasks) {
     }
 }
 
-/// Sends at once, and does not keep a client that has gone without a word.
+/// Sends at once, does not keep a client that has gone without a word, and leaves little with the system
+/// for one that takes nothing: it would keep megabytes for each, and, once they are many, have less for all
+/// others.
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = socket2::SockRef::from(stream);
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(UNTAKEN_FOR_MAX))?;
+    {
+        socket.set_tcp_user_timeout(Some(UNTAKEN_FOR_MAX))?;
+        socket.set_tcp_notsent_lowat(u32::try_from(UNTAKEN_MAX).unwrap_or(u32::MAX))?;
+    }
     socket.set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(UNTAKEN_FOR_MAX))
 }
 
@@ -128,4 +133,26 @@ fn open(
             tracing::debug!(error, "a connection ended");
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_system_keeps_little_for_a_client_that_takes_nothing() {
+        const QUIET: Duration = Duration::from_millis(200);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        prepare(&stream).unwrap();
+        let (piece, mut taken) = ([0; 4_096], 0);
+        while tokio::time::timeout(QUIET, stream.writable()).await.is_ok() {
+            taken += stream.try_write(&piece).unwrap_or(0);
+        }
+        // What the client's own side keeps, which has not grown, and what waits here.
+        assert!((UNTAKEN_MAX..1_024 * 1_024).contains(&taken), "{taken} bytes");
+        drop(client);
+    }
 }
