@@ -1,6 +1,9 @@
 //! A program that runs beside us and never outlives us.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
@@ -23,6 +26,27 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Lines of the log that are shown if something goes wrong.
 const LINES: usize = 15;
 
+/// `NAME=VALUE` of what the shell would drop on the way, since its variables cannot have such names:
+/// `MILLRACE_KAFKA__PROPERTIES__LINGER.MS`.
+fn beside_the_shell(command: &Command) -> Vec<OsString> {
+    let mut all: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => all.insert(name.to_owned(), value.to_owned()),
+            None => all.remove(name),
+        };
+    }
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let dropped = all.into_iter().filter(|(name, _)| !name.as_bytes().iter().all(is_plain));
+    dropped
+        .map(|(mut name, value)| {
+            name.push("=");
+            name.push(value);
+            name
+        })
+        .collect()
+}
+
 /// A program that runs.
 pub(super) struct Child {
     pub(super) name: &'static str,
@@ -35,7 +59,12 @@ impl Child {
     pub(super) fn start(name: &'static str, command: &Command, log: PathBuf) -> Result<Self> {
         let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut leashed = Command::new("sh");
-        leashed.args(["-c", LEASH, "sh"]).arg(command.get_program()).args(command.get_args());
+        leashed.args(["-c", LEASH, "sh"]);
+        let through = beside_the_shell(command);
+        if !through.is_empty() {
+            leashed.arg("env").args(through);
+        }
+        leashed.arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
                 Some(value) => leashed.env(name, value),
@@ -95,8 +124,27 @@ mod tests {
     fn shell(script: &str) -> Child {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        let log = format!("millrace-child-{}-{}", std::process::id(), script.len());
-        Child::start("shell", &command, std::env::temp_dir().join(log)).unwrap()
+        started(&command, script.len())
+    }
+
+    fn started(command: &Command, number: usize) -> Child {
+        let log = format!("millrace-child-{}-{number}", std::process::id());
+        Child::start("shell", command, std::env::temp_dir().join(log)).unwrap()
+    }
+
+    #[test]
+    fn settings_with_dots_in_their_names_reach_the_program() {
+        let mut command = Command::new("env");
+        command.env("MILLRACE_KAFKA__PROPERTIES__LINGER.MS", "\"7\"").env("PLAIN", "8");
+        let mut child = started(&command, 0);
+        while child.ended().unwrap().is_none() {
+            thread::sleep(LOOK);
+        }
+        let said = std::fs::read_to_string(&child.log).unwrap();
+        for line in ["MILLRACE_KAFKA__PROPERTIES__LINGER.MS=\"7\"", "PLAIN=8"] {
+            assert_eq!(said.lines().filter(|one| *one == line).count(), 1, "{said}");
+        }
+        std::fs::remove_file(&child.log).unwrap();
     }
 
     #[test]
