@@ -53,6 +53,9 @@ fn events() -> String {
         JSON, and the key is the aggregate's id. `millrace-previous` names the event before it of \
         the same log in the same partition. Topics begin with `kafka.topic_prefix`; each has a \
         `-dlt`, whose records say why in `millrace-cause`.\n\n\
+        Batches are compressed by lz4, unless `kafka.properties` sets `compression.type`. Clients of \
+        the Kafka project and of librdkafka read that by themselves; `kafkajs` wants to be given a \
+        codec, as `tests/clients-kafka/read.cjs` does.\n\n\
         | topic | key | type | code at rest |\n| --- | --- | --- | --- |\n"
         .to_owned();
     for topic in Topic::ALL {

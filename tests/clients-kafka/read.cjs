@@ -2,9 +2,15 @@
 // Prints one line of JSON per record, and fails if they do not come in time.
 'use strict';
 
-const { Kafka, logLevel } = require('kafkajs');
+const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = require('kafkajs');
+const lz4 = require('lz4js');
 
 const PATIENCE_MS = 60_000;
+
+// kafkajs reads gzip by itself; how to read what else a topic may hold it has to be told.
+CompressionCodecs[CompressionTypes.LZ4] = () => ({
+  decompress: async (bytes) => Buffer.from(lz4.decompress(bytes)),
+});
 
 async function main([brokers, ...wanted]) {
   const left = new Map(wanted.map((word) => word.split('=')).map(([topic, n]) => [topic, Number(n)]));

@@ -9,7 +9,7 @@ use crate::environment::cache;
 use crate::maven;
 
 /// The folder below `parts` in the cache. `tests/it/tests/distributed/mirrors.rs` names it as well.
-const FOLDER: &str = "kafka-clients-1";
+const FOLDER: &str = "kafka-clients-2";
 /// Where the clients and the lists of their libraries are.
 const SOURCES: &str = "tests/clients-kafka";
 
