@@ -45,7 +45,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Bytes of a request that are kept for another try.
 const REQUEST_MAX: usize = 4 * 1_024 * 1_024;
 /// How the names of calls begin that only read.
-const READS: [&str; 6] = ["Get", "List", "BatchGet", "Check", "Preview", "Watch"];
+const READS: [&str; 7] = ["Get", "List", "BatchGet", "Check", "Preview", "RunAudit", "Watch"];
 /// How the names of calls begin that stay open.
 const STREAMS: &str = "Watch";
 
@@ -194,9 +194,9 @@ fn was_never_sent(error: &BoxError) -> bool {
 
 /// What a caller is told of a call that has no answer: that it may be sent again, or that nobody knows
 /// whether it was carried out.
-fn unanswered(error: &BoxError) -> tonic::Status {
+fn unanswered(error: &BoxError, reads: bool) -> tonic::Status {
     tracing::debug!(%error, "a call has no answer");
-    if was_never_sent(error) {
+    if reads || was_never_sent(error) {
         return tonic::Status::unavailable("a service cannot be reached");
     }
     tonic::Status::cancelled(
@@ -227,7 +227,8 @@ where
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let stays_open = name(&parts).starts_with(STREAMS);
-            let tries = tries(&mut inner, parts, body);
+            let reads = READS.iter().any(|begin| name(&parts).starts_with(begin));
+            let tries = tries(&mut inner, parts, body, reads);
             let answer = if stays_open {
                 tries.await
             } else {
@@ -235,17 +236,21 @@ where
                 let answer = tokio::time::timeout(CALL_MAX, tries).await;
                 answer.unwrap_or_else(|_| Ok(late().into_http()))
             };
-            Ok(answer.unwrap_or_else(|error| unanswered(&error).into_http()))
+            Ok(answer.unwrap_or_else(|error| unanswered(&error, reads).into_http()))
         })
     }
 }
 
-async fn tries<S>(inner: &mut S, parts: Parts, body: Body) -> Result<Response<Body>, BoxError>
+async fn tries<S>(
+    inner: &mut S,
+    parts: Parts,
+    body: Body,
+    reads: bool,
+) -> Result<Response<Body>, BoxError>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = BoxError>,
 {
     let body = http_body_util::Limited::new(body, REQUEST_MAX).collect().await?.to_bytes();
-    let reads = READS.iter().any(|begin| name(&parts).starts_with(begin));
     let mut pause = PAUSE;
     for left in (0..TRIES_MAX).rev() {
         let again = Request::from_parts(parts.clone(), Body::new(Full::new(Bytes::clone(&body))));
@@ -339,7 +344,9 @@ mod tests {
         assert_eq!(calls("PlaceOrder", vec![unreached(), unreached()]).await, well(3));
         assert_eq!(calls("PlaceOrder", vec![unreached(), cut()]).await, cancelled(2));
         let many = (0..9).map(|_| cut()).collect();
-        assert_eq!(calls("ListOrders", many).await, cancelled(TRIES_MAX));
+        assert_eq!(calls("ListOrders", many).await, unavailable(TRIES_MAX));
+        // An audit that was cut by the end of its service has changed nothing.
+        assert_eq!(calls("RunAudit", vec![cut()]).await, well(2));
         let many = (0..9).map(|_| unreached()).collect();
         assert_eq!(calls("PlaceOrder", many).await, unavailable(TRIES_MAX));
     }
