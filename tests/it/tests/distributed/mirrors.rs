@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 const SEED: &str =
     r#"{"customerId":"OMS-Cust-001","totalAmount":2599.99,"productIds":["item1","item2"]}"#;
 
-/// The folder below `parts` in the cache with the clients' libraries. `xtask/src/clients.rs` fills it.
+/// The folder below `parts` in the cache with the clients' libraries. `xtask/src/kafka_clients.rs` fills it.
 const LIBRARIES: &str = "kafka-clients-2";
 
 /// A client in another language: its program, and where its libraries are.
