@@ -1,7 +1,25 @@
-//! The headers of a record, read from the client once: it makes a call of each look at one of them.
+//! The headers of a record: made of an event's attributes, and read from the client once, because it makes a
+//! call of each look at one of them.
 
+use contracts::{Position, cloudevents};
 use rdkafka::Message as _;
-use rdkafka::message::{BorrowedMessage, Headers as _};
+use rdkafka::message::{BorrowedMessage, Header, Headers as _, OwnedHeaders};
+
+/// The header that names the event before this one, of the same log in the same partition.
+pub(crate) const PREVIOUS: &str = "millrace-previous";
+
+/// The headers of an event with these attributes that follows `previous` in its partition.
+pub(super) fn of(named: &cloudevents::Headers, previous: Option<Position>) -> OwnedHeaders {
+    let mut headers = OwnedHeaders::new_with_capacity(named.len().saturating_add(1));
+    for (key, value) in named {
+        headers = headers.insert(Header { key, value: Some(&**value) });
+    }
+    if let Some(previous) = previous {
+        let previous = previous.to_string();
+        headers = headers.insert(Header { key: PREVIOUS, value: Some(previous.as_str()) });
+    }
+    headers
+}
 
 /// Headers by their names.
 #[derive(Debug)]

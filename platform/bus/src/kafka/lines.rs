@@ -5,16 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use contracts::{Event, Position, Topic, cloudevents};
-use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 
 use super::answers::Producer;
 use super::positions::Published;
-use super::{KafkaError, Settings, Topics, partition};
+use super::{KafkaError, Settings, Topics, headers, partition};
 use crate::policy::count;
 
-/// The header that names the event before this one, of the same log in the same partition.
-pub(crate) const PREVIOUS: &str = "millrace-previous";
 /// Bytes of a record: below the broker's limit of 1 MiB, with room for headers.
 const RECORD_BYTES_MAX: usize = 900 * 1_024;
 /// How long the client waits for more records of a partition: just so long that what a relay hands over at
@@ -77,7 +74,7 @@ impl Lines {
             let previous = self.last.insert((topic, partition), position);
             let place = places.enter((topic, partition), position);
             let millis = i64::try_from(event.time.as_millis()).unwrap_or(i64::MAX);
-            let headers = headers(&record.headers, previous);
+            let headers = headers::of(&record.headers, previous);
             let (key, value) = (record.key.as_str(), record.value.as_slice());
             let next = |kept| {
                 let next = BaseRecord::with_opaque_to(name, kept).partition(partition);
@@ -98,18 +95,6 @@ impl Lines {
             }
         }
     }
-}
-
-pub(super) fn headers(named: &cloudevents::Headers, previous: Option<Position>) -> OwnedHeaders {
-    let mut headers = OwnedHeaders::new_with_capacity(named.len().saturating_add(1));
-    for (key, value) in named {
-        headers = headers.insert(Header { key, value: Some(&**value) });
-    }
-    if let Some(previous) = previous {
-        let previous = previous.to_string();
-        headers = headers.insert(Header { key: PREVIOUS, value: Some(previous.as_str()) });
-    }
-    headers
 }
 
 /// The partitions that a batch goes to, numbered as they come, and the last event for each.

@@ -5,8 +5,7 @@ use rdkafka::producer::BaseRecord;
 use tokio::sync::Mutex;
 
 use super::answers::Producer;
-use super::lines::headers;
-use super::{Client, KafkaError, Topics, partition};
+use super::{Client, KafkaError, Topics, headers, partition};
 
 /// A record of any shape.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +52,7 @@ impl Writer {
             let topic = self.topics.named(topic);
             let next = |kept| {
                 let next = BaseRecord::with_opaque_to(&topic, kept).payload(value);
-                let next = next.headers(headers(named, None));
+                let next = next.headers(headers::of(named, None));
                 let Some(key) = key else { return next };
                 next.key(key).partition(partition::of(key.as_bytes(), self.topics.partitions))
             };

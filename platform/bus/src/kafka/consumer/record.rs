@@ -7,8 +7,7 @@ use contracts::{Event, EventId, EventKind, Position};
 use rdkafka::Message;
 use rdkafka::message::BorrowedMessage;
 
-use super::super::headers::Headers;
-use super::super::lines::PREVIOUS;
+use super::super::headers::{Headers, PREVIOUS};
 use super::super::positions::{Mark, Place};
 use crate::policy::Wanted;
 
