@@ -325,7 +325,7 @@ impl Building<'_> {
                 told.for_each(|(_, event)| orders.hear_of_product(Some(&event.data)));
             };
             let (now, topics) = (SystemClock.now(), [Topic::Product]);
-            kafka::listen(&client, &topics, now, Box::new(hear), &self.tasks)?;
+            kafka::listen(&client, &topics, now, hear, &self.tasks)?;
         }
         if self.doors.is_open("order") && !self.config.compat.profiles.is_empty() {
             let orders = OrdersClient::new(self.doors.to("order", &self.tasks)?);

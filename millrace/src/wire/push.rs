@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bus::kafka::{self, ListenerStats};
-use contracts::Clock;
+use bus::kafka::{self, Hear, Heard, ListenerStats};
 use contracts::clock::SystemClock;
-use edge::{Live, Reads};
+use contracts::{Clock, EventKind};
+use edge::{Feed, Live, Reads};
 use live::hub::{Protocol, Stats};
 use store::{Store, StoreError};
 use telemetry::{Metrics, Tasks};
@@ -81,21 +81,17 @@ impl Ways<'_> {
         let now = clock.now();
         let settings = self.config.edge.live.clone();
         let live = Live::on_shared_log(settings, recall, clock, self.tasks.clone());
-        let feed = live.feed();
-        let (forgetting, runtime) = (reads.map(Arc::clone), Handle::current());
-        let hear = move |heard: kafka::Heard| {
-            if let Some(reads) = &forgetting {
-                let events = heard.events.iter().map(|(_, event)| &**event);
-                // As long as the cache may take to answer, once; then it is given up.
-                runtime.block_on(reads.heard(events, heard.has_gap));
-            }
-            feed.heard(&heard.events, heard.up_to, heard.has_gap);
+        let hearing = Hearing {
+            live: live.clone(),
+            feed: live.feed(),
+            reads: reads.map(Arc::clone),
+            runtime: Handle::current(),
         };
         let mut topics = Live::TOPICS.to_vec();
         if reads.is_some() {
             topics.extend(Reads::TOPICS.iter().filter(|topic| !Live::TOPICS.contains(topic)));
         }
-        let stats = kafka::listen(&client, &topics, now, Box::new(hear), self.tasks)?;
+        let stats = kafka::listen(&client, &topics, now, hearing, self.tasks)?;
         if let Some(reads) = reads {
             reads.heard_by(super::reads::hearing(&stats));
         }
@@ -112,6 +108,29 @@ impl Ways<'_> {
         let nothing: edge::ReadLog = Arc::new(|_| Box::pin(async { Ok(Vec::new()) }));
         let settings = self.config.edge.live.clone();
         Live::new(settings, nothing, Arc::new(SystemClock), self.tasks.clone())
+    }
+}
+
+/// Hears the topics for live push and for the cache.
+struct Hearing {
+    live: Live,
+    feed: Feed,
+    reads: Option<Arc<Reads>>,
+    runtime: Handle,
+}
+
+impl Hear for Hearing {
+    fn wants(&self, kind: EventKind) -> bool {
+        self.live.wants(kind)
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        let Heard { events, keys, leaves_out, up_to, has_gap } = heard;
+        if let Some(reads) = &self.reads {
+            // As long as the cache may take to answer, once; then it is given up.
+            self.runtime.block_on(reads.heard(keys, has_gap));
+        }
+        self.feed.heard(&events, up_to, has_gap || leaves_out);
     }
 }
 

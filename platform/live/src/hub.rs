@@ -255,6 +255,13 @@ impl Hub {
         self.0.options.tick
     }
 
+    /// Whether anybody listens, or did so a short while ago.
+    pub fn is_watched(&self) -> bool {
+        let shared = &self.0;
+        shared.stats.listeners.load(Ordering::Relaxed) > 0
+            || shared.linger.load(Ordering::Relaxed) > 0
+    }
+
     /// Whether anybody would hear what is published, or may come back for it soon. Ask once per
     /// tick, before its changes are taken.
     pub fn is_wanted(&self) -> bool {

@@ -303,6 +303,12 @@ impl Live {
         }
     }
 
+    /// Whether an event of this kind would be told or counted. If none is heard because of this, say
+    /// that there is a gap: who begins to listen meanwhile is told to load anew.
+    pub fn wants(&self, kind: EventKind) -> bool {
+        is_told(kind) && (self.hub.is_watched() || self.overview.counts(kind))
+    }
+
     /// Where events come in.
     pub fn feed(&self) -> Feed {
         self.feed.clone()

@@ -18,7 +18,7 @@ use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
 use cache::{Cache, Look, Ticket};
-use contracts::{Clock, Event, EventKey, OrderId, Timestamp, Topic};
+use contracts::{Clock, OrderId, Timestamp, Topic};
 use contracts_grpc::v1;
 use prost::Message;
 
@@ -50,6 +50,17 @@ impl Thing {
             Self::Customer => "customer",
             Self::Order => "order",
             Self::Stock => "stock",
+        }
+    }
+
+    /// What changes with the events of a topic.
+    const fn told_of_by(topic: Topic) -> Option<Self> {
+        match topic {
+            Topic::Order | Topic::Payment | Topic::Reservation => Some(Self::Order),
+            Topic::Stock => Some(Self::Stock),
+            Topic::Product => Some(Self::Product),
+            Topic::Customer => Some(Self::Customer),
+            Topic::OrderCheck | Topic::Notification => None,
         }
     }
 
@@ -186,39 +197,29 @@ impl Reads {
         self.young.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets what `events` tell of; everything if some of them are lost. Those who watch are told of
-    /// the events after this.
-    pub async fn heard(&self, events: impl Iterator<Item = &Event> + Send, has_gap: bool) {
+    /// Forgets what events with these keys tell of; everything if some events are lost. Those who watch
+    /// are told of the events after this.
+    pub async fn heard(&self, keys: Vec<(Topic, String)>, has_gap: bool) {
         let failures = self.failures_heard();
         if has_gap || failures != Some(self.failures.load(Ordering::Acquire)) {
             self.cache.forget_everything("some events may be missed");
             self.failures.store(failures.unwrap_or(0), Ordering::Release);
         }
-        let mut keys = HashSet::new();
+        let things: HashSet<_> = keys.into_iter().collect();
+        let mut forgotten = HashSet::with_capacity(things.len());
         {
             let mut young = self.young();
             young.turn(self.clock.now());
-            for event in events {
-                match (event.topic(), event.key()) {
-                    (Topic::Order | Topic::Payment | Topic::Reservation, EventKey::Order(id)) => {
-                        young.note(id);
-                        keys.insert(Thing::Order.key(&id.to_string()));
-                    }
-                    (Topic::Stock, EventKey::Text(sku)) => {
-                        keys.insert(Thing::Stock.key(&sku));
-                    }
-                    (Topic::Product, EventKey::Text(sku)) => {
-                        keys.insert(Thing::Product.key(&sku));
-                    }
-                    (Topic::Customer, EventKey::Text(id)) => {
-                        keys.insert(Thing::Customer.key(&id));
-                    }
-                    _ => {}
+            for (topic, id) in &things {
+                let Some(thing) = Thing::told_of_by(*topic) else { continue };
+                if let (Thing::Order, Ok(order)) = (thing, id.parse()) {
+                    young.note(order);
                 }
+                forgotten.insert(thing.key(id));
             }
         }
-        let keys: Vec<_> = keys.into_iter().collect();
-        self.cache.forget(&keys).await;
+        let forgotten: Vec<_> = forgotten.into_iter().collect();
+        self.cache.forget(&forgotten).await;
     }
 
     /// Looks for a thing.

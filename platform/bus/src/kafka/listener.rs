@@ -4,13 +4,16 @@
 //! some seconds before its own start, and whoever needs what was before that asks [`recall`]. What it
 //! hears is placed in time, not by offsets: times mean the same on every instance. Topics are made with
 //! the brokers' time ([`super::topics`]), so a record cannot be older than one that was there before it.
+//!
+//! At full load most of what it hears interests nobody, and to decode it would be most of its work: which
+//! kinds are wanted is asked for each record, and of the others only the key is told.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use contracts::cloudevents::{self, RecordError};
-use contracts::{Event, Timestamp, Topic};
+use contracts::{Event, EventKind, Timestamp, Topic};
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError as Cause;
@@ -60,30 +63,51 @@ pub type Dated = (Timestamp, Arc<Event>);
 /// What was heard.
 #[derive(Debug, Default)]
 pub struct Heard {
-    /// Events, those of each key in their sequence, and when the log got them.
+    /// Events that were wanted, those of each key in their sequence, and when the log got them.
     pub events: Vec<Dated>,
+    /// The topic and the key of every record, wanted or not.
+    pub keys: Vec<(Topic, String)>,
+    /// There were events that were not wanted.
+    pub leaves_out: bool,
     /// The time of the newest record that was heard.
     pub up_to: Timestamp,
     /// Something before these events is lost: what was known must be read anew.
     pub has_gap: bool,
 }
 
-/// Who is told. It is called on the listener's own thread, and must be quick.
-pub type Hear = Box<dyn FnMut(Heard) + Send>;
+/// Who is told. Both are called on the listener's own thread, and must be quick.
+pub trait Hear: Send + 'static {
+    /// Whether an event of this kind is needed now.
+    fn wants(&self, kind: EventKind) -> bool;
+
+    /// Takes what was heard.
+    fn hear(&mut self, heard: Heard);
+}
+
+/// Who needs every event.
+impl<F: FnMut(Heard) + Send + 'static> Hear for F {
+    fn wants(&self, _: EventKind) -> bool {
+        true
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        self(heard);
+    }
+}
 
 /// Hears `topics` from a little before `now` on, until the process stops.
 pub fn listen(
     client: &Client,
     topics: &[Topic],
     now: Timestamp,
-    hear: Hear,
+    hear: impl Hear,
     tasks: &Tasks,
 ) -> Result<Arc<ListenerStats>, KafkaError> {
     let stats = Arc::new(ListenerStats::default());
     let since = earlier(now, BEFORE_START);
     let mut listener = Listener {
         kafka: consumer(client, "live")?,
-        names: topics.iter().map(|topic| client.topics.name(*topic)).collect(),
+        topics: topics.iter().map(|topic| (client.topics.name(*topic), *topic)).collect(),
         partitions: i32::from(client.topics.partitions),
         since,
         newest: since,
@@ -142,8 +166,7 @@ fn time_of(message: &BorrowedMessage<'_>) -> Timestamp {
     Timestamp::from_micros(millis.saturating_mul(1_000))
 }
 
-fn decoded(message: &BorrowedMessage<'_>) -> Result<Event, RecordError> {
-    let headers = Headers::of(message);
+fn decoded(headers: &Headers<'_>, message: &BorrowedMessage<'_>) -> Result<Event, RecordError> {
     cloudevents::decode(|name| headers.get(name), message.payload().unwrap_or_default())
 }
 
@@ -201,20 +224,21 @@ fn assign<'p>(
     kafka.assign(&list).map_err(failed)
 }
 
-struct Listener {
+struct Listener<H> {
     kafka: BaseConsumer,
-    names: Vec<String>,
+    /// The topics, with their names on the brokers.
+    topics: Vec<(String, Topic)>,
     partitions: i32,
     /// Where it begins.
     since: Timestamp,
     /// The time of the newest record.
     newest: Timestamp,
-    hear: Hear,
+    hear: H,
     stats: Arc<ListenerStats>,
     stopping: CancellationToken,
 }
 
-impl Listener {
+impl<H: Hear> Listener<H> {
     fn run(&mut self) {
         while !self.stopping.is_cancelled() {
             match self.begin() {
@@ -225,14 +249,15 @@ impl Listener {
         }
         while !self.stopping.is_cancelled() {
             let heard = self.gather();
-            if !heard.events.is_empty() || heard.has_gap {
-                (self.hear)(heard);
+            if !heard.keys.is_empty() || heard.has_gap {
+                self.hear.hear(heard);
             }
         }
     }
 
     fn begin(&self) -> Result<(), KafkaError> {
-        let places = places(&self.kafka, &self.names, self.partitions, self.since)?;
+        let names: Vec<_> = self.topics.iter().map(|(name, _)| name.clone()).collect();
+        let places = places(&self.kafka, &names, self.partitions, self.since)?;
         assign(&self.kafka, places.iter())?;
         self.stats.is_hearing.store(1, Ordering::Release);
         Ok(())
@@ -241,19 +266,14 @@ impl Listener {
     /// What is there; waits for the first record only.
     fn gather(&mut self) -> Heard {
         let (mut heard, mut wait) = (Heard::default(), POLL);
-        while heard.events.len() < RECORDS_MAX {
+        for _ in 0..RECORDS_MAX {
             match self.kafka.poll(wait) {
                 None => break,
                 Some(Ok(message)) => {
                     wait = Duration::ZERO;
                     self.stats.is_hearing.store(1, Ordering::Release);
-                    let time = time_of(&message);
-                    self.newest = self.newest.max(time);
-                    match decoded(&message) {
-                        Ok(event) => heard.events.push((time, Arc::new(event))),
-                        // Consumers with a store put such records aside; here nobody needs them.
-                        Err(_) => count(&self.stats.unknown, 1),
-                    }
+                    self.newest = self.newest.max(time_of(&message));
+                    self.take(&message, &mut heard);
                 }
                 Some(Err(error)) => {
                     wait = Duration::ZERO;
@@ -261,9 +281,32 @@ impl Listener {
                 }
             }
         }
-        count(&self.stats.heard, heard.events.len());
         heard.up_to = self.newest;
         heard
+    }
+
+    fn take(&self, message: &BorrowedMessage<'_>, heard: &mut Heard) {
+        let topic = self.topics.iter().find(|(name, _)| name == message.topic());
+        if let Some((_, topic)) = topic
+            && let Some(Ok(key)) = message.key().map(std::str::from_utf8)
+        {
+            heard.keys.push((*topic, key.to_owned()));
+        }
+        let headers = Headers::of(message);
+        let kind = headers.text("ce_type").and_then(EventKind::named);
+        if kind.is_some_and(|kind| !self.hear.wants(kind)) {
+            heard.leaves_out = true;
+            count(&self.stats.heard, 1);
+            return;
+        }
+        match decoded(&headers, message) {
+            Ok(event) => {
+                count(&self.stats.heard, 1);
+                heard.events.push((time_of(message), Arc::new(event)));
+            }
+            // Consumers with a store put such records aside; here nobody needs them.
+            Err(_) => count(&self.stats.unknown, 1),
+        }
     }
 
     /// Whether something is lost.
@@ -344,7 +387,7 @@ fn read(
                 let (topic, partition) = (message.topic(), message.partition());
                 let is_its = |place: &&Place| place.topic == topic && place.partition == partition;
                 let Some(at) = open.iter().position(is_its) else { continue };
-                if let Ok(event) = decoded(&message) {
+                if let Ok(event) = decoded(&Headers::of(&message), &message) {
                     events.push((time_of(&message), Arc::new(event)));
                 }
                 if open.get(at).is_some_and(|place| message.offset() + 1 >= place.end) {

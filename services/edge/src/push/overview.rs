@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use contracts::{Event, EventData, Location, OrderId, Sku, Timestamp};
+use contracts::{Event, EventData, EventKind, Location, OrderId, Sku, Timestamp};
 use contracts_grpc::v1;
 use live::hub::Protocol;
 use serde::{Serialize, Serializer, ser};
@@ -163,9 +163,28 @@ impl Overview {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts `event`.
+    /// Whether an event of this kind can change the counts.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a new event is not counted by itself")]
+    pub(crate) fn counts(&self, kind: EventKind) -> bool {
+        match kind {
+            EventKind::OrderPlaced
+            | EventKind::OrderRejected
+            | EventKind::OrderConfirmed
+            | EventKind::StockLow
+            | EventKind::StockOut
+            | EventKind::StockBack => true,
+            // Most events of all are of this kind, and most shelves are well filled.
+            EventKind::StockChanged => !self.counted().alerts.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// Counts `event`, if it is of a kind that [`Self::counts`].
     #[expect(clippy::wildcard_enum_match_arm, reason = "a new event is not counted by itself")]
     pub(crate) fn note(&self, event: &Event) {
+        if !self.counts(event.data.kind()) {
+            return;
+        }
         let at = second_of(event.time);
         let mut counted = self.counted();
         match &event.data {
@@ -195,9 +214,7 @@ impl Overview {
             }
             EventData::StockChanged(data) => {
                 let place = (data.sku.clone(), data.location.clone());
-                if !counted.alerts.is_empty()
-                    && let Some(alert) = counted.alerts.get_mut(&place)
-                {
+                if let Some(alert) = counted.alerts.get_mut(&place) {
                     alert.available = data.available;
                 }
             }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::clock::ManualClock;
-use contracts::events::inventory::StockChanged;
+use contracts::events::inventory::{StockChanged, StockLow};
 use contracts::events::order::{OrderConfirmed, OrderPlaced, OrderReserved, PlacedLine};
 use contracts::events::payment::{PaymentCaptured, PaymentRequested};
 use contracts::{
-    Currency, CustomerId, Event, EventData, EventId, Location, Money, OrderId, OrderNumber,
-    Position, Quantity, Sku, Timestamp,
+    Currency, CustomerId, Event, EventData, EventId, EventKind, Location, Money, OrderId,
+    OrderNumber, Position, Quantity, Sku, Timestamp,
 };
 use futures::FutureExt as _;
 use live::hub::{Interest, Step};
@@ -289,4 +289,30 @@ fn what_is_heard_late_of_an_order_is_not_older_than_what_was_told() {
     let late = told(&mut kept, &[event(4, 0, captured)]);
     assert_eq!(late[0].2["paymentStatus"], "paid");
     assert_eq!(late[0].2["updatedAt"], first[0].2["updatedAt"]);
+}
+
+#[test]
+fn only_what_is_counted_is_wanted_while_nobody_listens() {
+    let live = shared(Vec::new());
+    let wanted = || EventKind::ALL.iter().copied().filter(|kind| live.wants(*kind));
+    let counted = [
+        EventKind::OrderPlaced,
+        EventKind::OrderRejected,
+        EventKind::OrderConfirmed,
+        EventKind::StockLow,
+        EventKind::StockOut,
+        EventKind::StockBack,
+    ];
+    assert_eq!(wanted().collect::<std::collections::HashSet<_>>(), counted.into());
+    // The number beside an alert goes with the level.
+    let (sku, location) = (Sku::try_new("item1").unwrap(), Location::main());
+    live.overview.note(&event(1, 0, StockLow { sku, location, available: 2, threshold: 5 }));
+    assert!(live.wants(EventKind::StockChanged) && !live.wants(EventKind::OrderReserved));
+    let client = live.hub.listen(Interest::all(ORDERS));
+    let told = |kind: &EventKind| Live::TOPICS.contains(&kind.topic());
+    assert!(EventKind::ALL.iter().all(|kind| live.wants(*kind) == told(kind)));
+    // Whoever has just gone may come back.
+    assert!(live.hub.is_wanted());
+    drop(client);
+    assert!(live.wants(EventKind::OrderReserved));
 }
