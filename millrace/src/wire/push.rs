@@ -1,12 +1,13 @@
 //! What feeds live push: the store, where it is that of all services; else their topics.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bus::kafka::{self, Hear, Heard, ListenerStats};
 use contracts::clock::SystemClock;
 use contracts::{Clock, EventKind};
-use edge::{Feed, Live, Reads};
+use edge::{Live, Reads};
 use live::hub::{Protocol, Stats};
 use store::{Store, StoreError};
 use telemetry::{Metrics, Tasks};
@@ -83,9 +84,9 @@ impl Ways<'_> {
         let live = Live::on_shared_log(settings, recall, clock, self.tasks.clone());
         let hearing = Hearing {
             live: live.clone(),
-            feed: live.feed(),
             reads: reads.map(Arc::clone),
             runtime: Handle::current(),
+            leaves_out: Cell::new(false),
         };
         let mut topics = Live::TOPICS.to_vec();
         if reads.is_some() {
@@ -114,23 +115,29 @@ impl Ways<'_> {
 /// Hears the topics for live push and for the cache.
 struct Hearing {
     live: Live,
-    feed: Feed,
     reads: Option<Arc<Reads>>,
     runtime: Handle,
+    /// An event that live push would have told was not wanted since it heard last.
+    leaves_out: Cell<bool>,
 }
 
 impl Hear for Hearing {
     fn wants(&self, kind: EventKind) -> bool {
-        self.live.wants(kind)
+        let wants = self.live.wants(kind);
+        if !wants && Live::TOPICS.contains(&kind.topic()) {
+            self.leaves_out.set(true);
+        }
+        wants
     }
 
     fn hear(&mut self, heard: Heard) {
-        let Heard { events, keys, leaves_out, up_to, has_gap } = heard;
+        let Heard { events, keys, up_to, has_gap } = heard;
+        let leaves_out = self.leaves_out.take();
         if let Some(reads) = &self.reads {
             // As long as the cache may take to answer, once; then it is given up.
             self.runtime.block_on(reads.heard(keys, has_gap));
         }
-        self.feed.heard(&events, up_to, has_gap || leaves_out);
+        self.live.heard(&events, up_to, has_gap, leaves_out);
     }
 }
 

@@ -317,8 +317,11 @@ impl Hub {
     /// listens meanwhile must load anew.
     pub fn skip(&self, to: Position) {
         let number = self.0.write().restart(to);
-        self.0.groups().wake_for_loss(number);
-        self.0.ring();
+        // Whoever stands before it was counted before it began.
+        if self.0.stats.listeners.load(Ordering::Relaxed) > 0 {
+            self.0.groups().wake_for_loss(number);
+            self.0.ring();
+        }
     }
 
     /// Takes a seat for a stream or session, if there is room.

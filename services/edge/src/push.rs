@@ -125,14 +125,19 @@ enum Log {
     Shared(Recall),
 }
 
+/// The first and the last position of something.
+type Span = (Position, Position);
+
 /// Committed events that the next tick will tell.
 #[derive(Debug, Default)]
 struct Inbox {
     /// Each with the position at which it is told.
     events: Vec<(Position, Arc<Event>)>,
     /// Where the first and the last of them stand, those that nobody is told of included.
-    span: Option<(Position, Position)>,
+    span: Option<Span>,
     overflowed: bool,
+    /// Some before them were passed over: what is remembered of orders may be old.
+    has_passed_over: bool,
 }
 
 /// Where events come in.
@@ -148,6 +153,8 @@ struct Door {
     last: Mutex<Option<Position>>,
     /// Whether anybody waits: asked on the thread that commits.
     is_waited_for: AtomicBool,
+    /// Held by who takes events out until the hub knows of them.
+    turn: Mutex<()>,
 }
 
 impl Feed {
@@ -160,29 +167,29 @@ impl Feed {
         self.put(told, (first, last));
     }
 
-    /// Hears what a shared log got, which has been heard up to `up_to`; `has_gap` if something before
-    /// it is lost.
-    pub fn heard(&self, events: &[Dated], up_to: Timestamp, has_gap: bool) {
-        let mut last = *self.last();
-        let first = times::behind(last, up_to);
+    /// Where `events` of a shared log are told that has been heard up to `up_to`, and the span of that.
+    fn placed<'e>(
+        &self,
+        events: &'e [Dated],
+        up_to: Timestamp,
+    ) -> (Vec<(Position, &'e Arc<Event>)>, Span) {
+        let mut last = self.last();
+        let first = times::behind(*last, up_to);
         let mut placed = Vec::with_capacity(events.len());
+        let mut to = first;
         for (_, event) in events {
-            let position = times::behind(last, up_to);
-            last = Some(position);
-            placed.push((position, event));
+            to = times::behind(*last, up_to);
+            *last = Some(to);
+            placed.push((to, event));
         }
-        let to = last.filter(|_| !events.is_empty()).unwrap_or(first);
-        *self.last() = Some(to);
-        if has_gap {
-            self.inbox().overflowed = true;
-        }
-        self.put(placed.into_iter(), (first, to));
+        *last = Some(to);
+        (placed, (first, to))
     }
 
     fn put<'e>(
         &self,
         events: impl Iterator<Item = (Position, &'e Arc<Event>)>,
-        (first, last): (Position, Position),
+        (first, last): Span,
     ) {
         {
             let mut inbox = self.inbox();
@@ -208,6 +215,10 @@ impl Feed {
     fn inbox(&self) -> MutexGuard<'_, Inbox> {
         // What is inside is taken as a whole and replaced by nothing: it cannot be half changed.
         self.0.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.0.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Option<Thread>> {
@@ -303,10 +314,33 @@ impl Live {
         }
     }
 
-    /// Whether an event of this kind would be told or counted. If none is heard because of this, say
-    /// that there is a gap: who begins to listen meanwhile is told to load anew.
+    /// Whether an event of this kind would be told or counted. Events that are not heard because of
+    /// this are what [`Self::heard`] is to know as left out.
     pub fn wants(&self, kind: EventKind) -> bool {
         is_told(kind) && (self.hub.is_watched() || self.overview.counts(kind))
+    }
+
+    /// Hears what a shared log got, which has been heard up to `up_to`; `has_gap` if something before it
+    /// is lost, `leaves_out` if events are missing that were not wanted.
+    pub fn heard(&self, events: &[Dated], up_to: Timestamp, has_gap: bool, leaves_out: bool) {
+        let (placed, (first, to)) = self.feed.placed(events, up_to);
+        if leaves_out && !has_gap {
+            let _turn = self.feed.turn();
+            // In this sequence: who begins to listen after the question is told to load anew.
+            if !self.hub.is_watched() {
+                let before = self.feed.take();
+                let counted = before.events.iter().map(|(_, event)| event);
+                for event in counted.chain(placed.iter().map(|(_, event)| *event)) {
+                    self.overview.note(event);
+                }
+                self.hub.skip(to);
+                self.feed.inbox().has_passed_over = true;
+                return;
+            }
+        }
+        // Somebody has begun to listen since the first was left out.
+        self.feed.inbox().overflowed |= has_gap || leaves_out;
+        self.feed.put(placed.into_iter(), (first, to));
     }
 
     /// Where events come in.

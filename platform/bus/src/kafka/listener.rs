@@ -67,8 +67,6 @@ pub struct Heard {
     pub events: Vec<Dated>,
     /// The topic and the key of every record, wanted or not.
     pub keys: Vec<(Topic, String)>,
-    /// There were events that were not wanted.
-    pub leaves_out: bool,
     /// The time of the newest record that was heard.
     pub up_to: Timestamp,
     /// Something before these events is lost: what was known must be read anew.
@@ -77,7 +75,7 @@ pub struct Heard {
 
 /// Who is told. Both are called on the listener's own thread, and must be quick.
 pub trait Hear: Send + 'static {
-    /// Whether an event of this kind is needed now.
+    /// Whether the next event, which is of this kind, is needed.
     fn wants(&self, kind: EventKind) -> bool;
 
     /// Takes what was heard.
@@ -295,7 +293,6 @@ impl<H: Hear> Listener<H> {
         let headers = Headers::of(message);
         let kind = headers.text("ce_type").and_then(EventKind::named);
         if kind.is_some_and(|kind| !self.hear.wants(kind)) {
-            heard.leaves_out = true;
             count(&self.stats.heard, 1);
             return;
         }

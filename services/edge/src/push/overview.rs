@@ -222,6 +222,16 @@ impl Overview {
         }
     }
 
+    /// Orders placed and confirmed that were counted.
+    #[cfg(test)]
+    pub(super) fn totals(&self) -> (u64, u64) {
+        let counted = self.counted();
+        let seconds = counted.seconds.iter();
+        seconds.fold((0, 0), |(placed, confirmed), second| {
+            (placed + second.placed, confirmed + second.confirmed)
+        })
+    }
+
     /// Begins with the alerts that the stock has already.
     pub(crate) async fn load_alerts(&self, services: &Services) -> bool {
         let question = v1::ListStockRequest {

@@ -264,7 +264,7 @@ async fn an_edge_tells_what_another_one_was_told_of_from_a_little_before() {
     // Nothing was heard yet: all of it comes from the log, also what is some seconds older.
     assert!(last(versions(&live, given_at(203)).await).unwrap().contains(":7"));
     // One more is heard meanwhile; the ring reaches back to what was asked for.
-    live.feed.heard(&[(second_of(400), at(400, 6).1)], second_of(400), false);
+    live.heard(&[(second_of(400), at(400, 6).1)], second_of(400), false, false);
     let Inbox { events, span, .. } = live.feed.take();
     let (from, to) = span.unwrap();
     let mut projection = Projection::new();
@@ -315,4 +315,29 @@ fn only_what_is_counted_is_wanted_while_nobody_listens() {
     assert!(live.hub.is_wanted());
     drop(client);
     assert!(live.wants(EventKind::OrderReserved));
+}
+
+#[test]
+fn what_is_left_out_concerns_only_who_listened_already() {
+    let live = shared(Vec::new());
+    let listen = || live.hub.listen(Interest::keys(SEED, vec!["item1".into()]));
+    let heard = |second: u64, events: Vec<Arc<Event>>| {
+        let dated: Vec<_> = events.into_iter().map(|event| (second_of(second), event)).collect();
+        live.heard(&dated, second_of(second), false, true);
+        live.feed.take()
+    };
+    live.heard(&[(second_of(1), event(1, 0, placed()))], second_of(1), false, false);
+    let inbox = heard(2, vec![event(2, 0, confirmed())]);
+    // Nothing is left for the next tick; what was there and what is heard was counted.
+    assert!(inbox.span.is_none() && inbox.has_passed_over && !inbox.overflowed);
+    let counted = live.overview.totals();
+    assert_eq!(counted, (1, 1));
+    assert_eq!(live.hub.head(), Some(given_at(2)));
+    // Whoever comes now has missed nothing.
+    let mut client = listen();
+    assert!(client.next_events().now_or_never().is_none());
+    let inbox = heard(3, Vec::new());
+    assert!(inbox.overflowed && inbox.span.is_some());
+    live.hub.skip(inbox.span.unwrap().1);
+    assert!(matches!(client.next_events().now_or_never(), Some(Step::Reset(_))));
 }

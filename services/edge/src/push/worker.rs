@@ -88,9 +88,14 @@ impl Worker {
     }
 
     fn tick(&mut self) {
+        let feed = self.live.feed.clone();
+        let _turn = feed.turn();
         // In this sequence: who begins to listen after the question is told to load anew.
         let is_wanted = self.live.hub.is_wanted();
-        let Inbox { events, span, overflowed } = self.live.feed.take();
+        let Inbox { events, span, overflowed, has_passed_over } = feed.take();
+        if has_passed_over {
+            self.kept.forget();
+        }
         let Some((from, to)) = span else { return };
         for (_, event) in &events {
             self.live.overview.note(event);
