@@ -338,7 +338,7 @@ impl Live {
                 return;
             }
         }
-        // Somebody has begun to listen since the first was left out.
+        // What was left out, somebody who has begun to listen meanwhile might have been told.
         self.feed.inbox().overflowed |= has_gap || leaves_out;
         self.feed.put(placed.into_iter(), (first, to));
     }

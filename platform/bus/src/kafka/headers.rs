@@ -1,7 +1,7 @@
 //! The headers of a record: made of an event's attributes, and read from the client once, because it makes a
 //! call of each look at one of them.
 
-use contracts::{Position, cloudevents};
+use contracts::{EventKind, Position, cloudevents};
 use rdkafka::Message as _;
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, OwnedHeaders};
 
@@ -40,6 +40,11 @@ impl<'m> Headers<'m> {
 
     pub(super) fn text(&self, name: &str) -> Option<&'m str> {
         std::str::from_utf8(self.get(name)?).ok()
+    }
+
+    /// The kind of the event, if this version knows it: told without reading any further.
+    pub(super) fn kind(&self) -> Option<EventKind> {
+        self.text("ce_type").and_then(EventKind::named)
     }
 
     /// All of them, as they stand.

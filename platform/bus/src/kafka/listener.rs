@@ -247,7 +247,8 @@ impl<H: Hear> Listener<H> {
         }
         while !self.stopping.is_cancelled() {
             let heard = self.gather();
-            if !heard.keys.is_empty() || heard.has_gap {
+            // A record without a key can hold an event as well.
+            if !heard.events.is_empty() || !heard.keys.is_empty() || heard.has_gap {
                 self.hear.hear(heard);
             }
         }
@@ -291,8 +292,7 @@ impl<H: Hear> Listener<H> {
             heard.keys.push((*topic, key.to_owned()));
         }
         let headers = Headers::of(message);
-        let kind = headers.text("ce_type").and_then(EventKind::named);
-        if kind.is_some_and(|kind| !self.hear.wants(kind)) {
+        if headers.kind().is_some_and(|kind| !self.hear.wants(kind)) {
             count(&self.stats.heard, 1);
             return;
         }

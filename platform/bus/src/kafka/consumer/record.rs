@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use contracts::cloudevents::{self, RecordError};
-use contracts::{Event, EventId, EventKind, Position};
+use contracts::{Event, EventId, Position};
 use rdkafka::Message;
 use rdkafka::message::BorrowedMessage;
 
@@ -66,8 +66,7 @@ impl Record {
     pub(super) fn read(message: &BorrowedMessage<'_>, topic: usize, wanted: &Wanted) -> Self {
         let headers = Headers::of(message);
         // A topic carries what some want and others do not: most of what is read here is only passed.
-        let kind = headers.text("ce_type").and_then(EventKind::named);
-        let content = if kind.is_some_and(|kind| !wanted.has(kind)) {
+        let content = if headers.kind().is_some_and(|kind| !wanted.has(kind)) {
             Content::Unwanted
         } else {
             let value = message.payload().unwrap_or_default();
